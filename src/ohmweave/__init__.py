@@ -1,0 +1,1 @@
+"""ohmweave weaves a trained neural network into a hybrid CMOS-memristor circuit."""

@@ -1,0 +1,248 @@
+"""The hierarchical circuit: primitives, instances, crossbars and cells.
+
+A :class:`Cell` is a named circuit with ports and parts. A part is an :class:`Instance` of another
+cell or of a primitive, or a :class:`Crossbar`: a whole array of devices and wire segments kept as
+one object. Net ``"0"`` is the global ground; every other net is local to its cell. Names are safe in
+every dialect: ``[a-z][a-z0-9_]*``.
+"""
+
+import hashlib
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Protocol
+
+import numpy as np
+
+from ohmweave.units import Array
+
+__all__ = [
+    "Behavioural",
+    "Cell",
+    "Crossbar",
+    "CurrentSource",
+    "DeviceLaw",
+    "Diode",
+    "Instance",
+    "Law",
+    "Primitive",
+    "Resistor",
+    "Vccs",
+    "Vcvs",
+    "VoltageSource",
+]
+
+_SAFE = re.compile(r"[a-z][a-z0-9_]*")
+_NO_PARAMS: Mapping[str, float] = MappingProxyType({})
+
+
+class Law(Protocol):
+    """A static function y = f(x) with its two faces: arithmetic and SPICE expression."""
+
+    def value(self, x: Array) -> Array:
+        """f(x), elementwise."""
+        ...
+
+    def slope(self, x: Array) -> Array:
+        """df/dx, elementwise."""
+        ...
+
+    def expression(self, x: str) -> str:
+        """f as an expression of the text ``x``: + - * /, sqrt, exp, sinh, tanh, ``{param}``."""
+        ...
+
+
+class DeviceLaw(Protocol):
+    """The current of a two-terminal device whose conductance parameter is ``g``."""
+
+    def current(self, v: Array, g: Array) -> Array:
+        """Current in A at voltage ``v`` (V) for conductance parameter ``g`` (S), broadcast."""
+        ...
+
+    def slope(self, v: Array, g: Array) -> Array:
+        """di/dv in S at voltage ``v`` (V), broadcast."""
+        ...
+
+
+@dataclass(frozen=True)
+class Resistor:
+    """i(p->n) = v(p, n) / ohms. Ports p, n."""
+
+    ohms: float
+
+
+@dataclass(frozen=True)
+class VoltageSource:
+    """v(p, n) = volts. Ports p, n."""
+
+    volts: float
+
+
+@dataclass(frozen=True)
+class CurrentSource:
+    """A constant current of ``amps`` from p through the source to n. Ports p, n."""
+
+    amps: float
+
+
+@dataclass(frozen=True)
+class Vcvs:
+    """v(p, n) = gain * v(cp, cn). Ports p, n, cp, cn. SPICE E element."""
+
+    gain: float
+
+
+@dataclass(frozen=True)
+class Vccs:
+    """i(p->n through the source) = siemens * v(cp, cn). Ports p, n, cp, cn. SPICE G element."""
+
+    siemens: float
+
+
+@dataclass(frozen=True)
+class Behavioural:
+    """i(p->n through the source) = law(v(cp, cn)). Ports p, n, cp, cn. SPICE B element."""
+
+    law: Law
+
+
+@dataclass(frozen=True)
+class Diode:
+    """i(p->n) = i_s (exp(v(p, n) / (n V_T)) - 1), V_T at 27 degrees Celsius. Ports p, n."""
+
+    saturation_current: float
+    emission: float = 1.0
+
+
+Primitive = Resistor | VoltageSource | CurrentSource | Vcvs | Vccs | Behavioural | Diode
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One part: its name, what it is, the nets of its ports in order, its parameters."""
+
+    name: str
+    of: "Cell | Primitive"
+    nets: tuple[str, ...]
+    params: Mapping[str, float] = field(default=_NO_PARAMS)
+
+    def __post_init__(self) -> None:
+        _check_name(self.name)
+
+
+@dataclass(frozen=True, eq=False)
+class Crossbar:
+    """An array of devices at the crossings of row and column wires, as one object.
+
+    Row i enters at its port ``rows[i]``, then ``r_row`` leads to crossing (i, 0) and from each
+    crossing to the next; the far end is open. Column j starts open at crossing (0, j), ``r_col``
+    leads from each crossing to the one below and from the last one to the port ``cols[j]``. The
+    device at (i, j) joins the two wires there. A resistance of zero makes its wire one net.
+
+    Args:
+        name: safe name of the part.
+        rows: m nets, the row ports.
+        cols: n nets, the column ports.
+        device: ``None`` for a resistor of 1/g, or a two-port cell with parameter ``g`` and a law.
+        g: conductance parameters, shape [m, n], S; ``nan`` where there is no device.
+        r_row: resistance of one row segment, ohm.
+        r_col: resistance of one column segment, ohm.
+        note: what the array realises, for comments in the netlist.
+    """
+
+    name: str
+    rows: tuple[str, ...]
+    cols: tuple[str, ...]
+    device: "Cell | None"
+    g: Array
+    r_row: float
+    r_col: float
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        _check_name(self.name)
+        if self.g.shape != (len(self.rows), len(self.cols)):
+            raise ValueError(f"crossbar {self.name}: g has shape {self.g.shape}, ports ask for {(len(self.rows), len(self.cols))}")
+
+    @property
+    def devices(self) -> int:
+        """Number of devices present."""
+        return int(np.count_nonzero(~np.isnan(self.g)))
+
+    def word_net(self, i: int, j: int) -> str:
+        """Net of the row wire at crossing (i, j), local to the array (``r<i>`` is the port)."""
+        return f"w{i}_{j}" if self.r_row > 0 else f"r{i}"
+
+    def bit_net(self, i: int, j: int) -> str:
+        """Net of the column wire at crossing (i, j), local to the array (``c<j>`` is the port)."""
+        return f"b{i}_{j}" if self.r_col > 0 else f"c{j}"
+
+    def expand(self) -> Iterator[Instance]:
+        """Yield every segment and device as an instance, row by row; nets are local to the array."""
+        m, n = self.g.shape
+        for i in range(m):
+            for j in range(n):
+                word, bit = self.word_net(i, j), self.bit_net(i, j)
+                if self.r_row > 0:
+                    before = self.word_net(i, j - 1) if j else f"r{i}"
+                    yield Instance(f"rr{i}_{j}", Resistor(self.r_row), (before, word))
+                if self.r_col > 0:
+                    below = self.bit_net(i + 1, j) if i < m - 1 else f"c{j}"
+                    yield Instance(f"rc{i}_{j}", Resistor(self.r_col), (bit, below))
+                g = float(self.g[i, j])
+                if math.isnan(g):
+                    continue
+                if self.device is None:
+                    yield Instance(f"d{i}_{j}", Resistor(1.0 / g), (word, bit))
+                else:
+                    yield Instance(f"d{i}_{j}", self.device, (word, bit), {"g": g})
+
+    def digest(self) -> str:
+        """Content hash of conductances and wires."""
+        text = f"{self.device.name if self.device else 'linear'} {self.r_row!r} {self.r_col!r} {self.g.shape}"
+        return hashlib.sha256(text.encode() + np.ascontiguousarray(self.g).tobytes()).hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """A named circuit.
+
+    Args:
+        name: safe name, unique for its content within one chip.
+        ports: nets of the cell that its instances connect.
+        parts: what is inside, in the order it is written.
+        params: parameters with their defaults, referred to as ``{name}`` in expressions.
+        law: the mathematics of a two-terminal device cell with parameter ``g``; engines that have
+            it need not look inside.
+        note: one line for comments in the netlist.
+    """
+
+    name: str
+    ports: tuple[str, ...]
+    parts: tuple[Instance | Crossbar, ...]
+    params: Mapping[str, float] = field(default=_NO_PARAMS)
+    law: DeviceLaw | None = None
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        _check_name(self.name)
+
+    def subcells(self) -> Iterator["Cell"]:
+        """Yield every cell used below this one, once by name, innermost first."""
+        seen: set[str] = set()
+        yield from self._subcells(seen)
+
+    def _subcells(self, seen: set[str]) -> Iterator["Cell"]:
+        for part in self.parts:
+            child = part.device if isinstance(part, Crossbar) else part.of
+            if isinstance(child, Cell) and child.name not in seen:
+                seen.add(child.name)
+                yield from child._subcells(seen)
+                yield child
+
+
+def _check_name(name: str) -> None:
+    if not _SAFE.fullmatch(name):
+        raise ValueError(f"{name!r} is not a safe circuit name ([a-z][a-z0-9_]*)")

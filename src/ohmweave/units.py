@@ -1,0 +1,69 @@
+"""Quantities with units: strings at the edges, SI floats inside."""
+
+import math
+import re
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ohmweave.errors import UnitError
+
+__all__ = ["Array", "Unit", "format_quantity", "parse_quantity"]
+
+Array = NDArray[np.float64]
+
+_PREFIXES = {
+    "f": 1e-15, "p": 1e-12, "n": 1e-9, "u": 1e-6, "µ": 1e-6, "μ": 1e-6, "m": 1e-3,
+    "": 1.0, "k": 1e3, "M": 1e6, "G": 1e9,
+}  # fmt: skip
+_SPELLINGS = {"ohm": ("ohm", "Ohm", "Ω", "Ω")}
+_NUMBER = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(.*?)\s*")
+
+
+@dataclass(frozen=True)
+class Unit:
+    """The unit of an annotated quantity, e.g. ``Annotated[float, Unit("ohm")]``."""
+
+    symbol: str
+
+
+def parse_quantity(text: str, unit: str) -> float:
+    """Read a number with its unit, ``"4.7 kohm"`` -> ``4700.0``.
+
+    Args:
+        text: a decimal number, an SI prefix (f p n u m k M G) and the unit's symbol.
+        unit: the symbol expected, e.g. ``"ohm"``, ``"S"``, ``"V"``.
+
+    Returns:
+        The value in the unit itself (SI).
+
+    Raises:
+        UnitError: no number, no unit, another unit, or a value that is not finite.
+    """
+    match = _NUMBER.fullmatch(text)
+    example = f'write it like "1 {unit}"'
+    if match is None:
+        raise UnitError(f"expected a number in {unit}, found {text!r}", remedy=example)
+    number, suffix = match.groups()
+    if not suffix:
+        raise UnitError(f"expected a unit ({unit}), found the bare number {text!r}", remedy=f'write "{number} {unit}"')
+    for spelling in _SPELLINGS.get(unit, (unit,)):
+        if suffix.endswith(spelling) and suffix.removesuffix(spelling) in _PREFIXES:
+            value = float(number) * _PREFIXES[suffix.removesuffix(spelling)]
+            if not math.isfinite(value):
+                raise UnitError(f"expected a finite value in {unit}, found {text!r}", remedy=example)
+            return value
+    raise UnitError(f"expected a value in {unit}, found {text!r}", remedy=example)
+
+
+def format_quantity(value: float, unit: str) -> str:
+    """Write an SI value so that :func:`parse_quantity` reads the same float back."""
+    if value != 0.0:
+        for prefix in ("G", "M", "k", "", "m", "u", "n", "p", "f"):
+            scaled = value / _PREFIXES[prefix]
+            if 1 <= abs(scaled) < 1000:
+                text = f"{scaled:.12g}"
+                if float(text) * _PREFIXES[prefix] == value:
+                    return f"{text} {prefix}{unit}"
+    return f"{value!r} {unit}"
