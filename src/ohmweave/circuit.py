@@ -11,7 +11,6 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Protocol
 
 import numpy as np
@@ -35,7 +34,6 @@ __all__ = [
 ]
 
 _SAFE = re.compile(r"[a-z][a-z0-9_]*")
-_NO_PARAMS: Mapping[str, float] = MappingProxyType({})
 
 
 class Law(Protocol):
@@ -126,7 +124,7 @@ class Instance:
     name: str
     of: "Cell | Primitive"
     nets: tuple[str, ...]
-    params: Mapping[str, float] = field(default=_NO_PARAMS)
+    params: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _check_name(self.name)
@@ -222,7 +220,7 @@ class Cell:
     name: str
     ports: tuple[str, ...]
     parts: tuple[Instance | Crossbar, ...]
-    params: Mapping[str, float] = field(default=_NO_PARAMS)
+    params: Mapping[str, float] = field(default_factory=dict)
     law: DeviceLaw | None = None
     note: str = ""
 
