@@ -3,6 +3,7 @@
 import math
 import re
 from dataclasses import dataclass
+from decimal import Decimal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +14,7 @@ __all__ = ["Array", "Unit", "format_quantity", "parse_quantity"]
 
 Array = NDArray[np.float64]
 
-_PREFIXES = {
-    "f": 1e-15, "p": 1e-12, "n": 1e-9, "u": 1e-6, "µ": 1e-6, "μ": 1e-6, "m": 1e-3,
-    "": 1.0, "k": 1e3, "M": 1e6, "G": 1e9,
-}  # fmt: skip
+_EXPONENTS = {"f": -15, "p": -12, "n": -9, "u": -6, "µ": -6, "μ": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9}
 _SPELLINGS = {"ohm": ("ohm", "Ohm", "Ω", "Ω")}
 _NUMBER = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(.*?)\s*")
 
@@ -49,8 +47,9 @@ def parse_quantity(text: str, unit: str) -> float:
     if not suffix:
         raise UnitError(f"expected a unit ({unit}), found the bare number {text!r}", remedy=f'write "{number} {unit}"')
     for spelling in _SPELLINGS.get(unit, (unit,)):
-        if suffix.endswith(spelling) and suffix.removesuffix(spelling) in _PREFIXES:
-            value = float(number) * _PREFIXES[suffix.removesuffix(spelling)]
+        if suffix.endswith(spelling) and suffix.removesuffix(spelling) in _EXPONENTS:
+            # Scaled in decimal, so that "100 uS" is the float 1e-4 and not its neighbour.
+            value = float(Decimal(number).scaleb(_EXPONENTS[suffix.removesuffix(spelling)]))
             if not math.isfinite(value):
                 raise UnitError(f"expected a finite value in {unit}, found {text!r}", remedy=example)
             return value
@@ -59,11 +58,9 @@ def parse_quantity(text: str, unit: str) -> float:
 
 def format_quantity(value: float, unit: str) -> str:
     """Write an SI value so that :func:`parse_quantity` reads the same float back."""
-    if value != 0.0:
-        for prefix in ("G", "M", "k", "", "m", "u", "n", "p", "f"):
-            scaled = value / _PREFIXES[prefix]
-            if 1 <= abs(scaled) < 1000:
-                text = f"{scaled:.12g}"
-                if float(text) * _PREFIXES[prefix] == value:
-                    return f"{text} {prefix}{unit}"
-    return f"{value!r} {unit}"
+    exact = Decimal(repr(value))
+    for prefix in ("G", "M", "k", "", "m", "u", "n", "p", "f"):
+        scaled = exact.scaleb(-_EXPONENTS[prefix])
+        if 1 <= abs(scaled) < 1000:
+            return f"{scaled.normalize():f} {prefix}{unit}"
+    return f"{exact.normalize():g} {unit}" if value else f"0 {unit}"

@@ -1,0 +1,78 @@
+"""How far two runs are apart, and how far a circuit is from its network."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ohmweave.graph import Graph
+from ohmweave.mapping import Plan
+from ohmweave.units import Array
+
+__all__ = ["Deviation", "StageError", "deviation", "stage_errors"]
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """The largest difference between two runs of the same circuit.
+
+    Args:
+        by_stage: stage -> largest difference relative to the stage's full scale.
+        stage, sample, node: where the worst of all is; ``node`` is the net's name.
+    """
+
+    by_stage: Mapping[str, float]
+    stage: str
+    sample: int
+    node: str
+
+    @property
+    def largest(self) -> float:
+        """The worst of all stages, relative to its full scale."""
+        return self.by_stage[self.stage]
+
+
+def deviation(volts: Mapping[str, Array], reference: Mapping[str, Array]) -> Deviation:
+    """Compare stage voltages, [samples, outputs], V, with those of a reference engine.
+
+    A stage's full scale is the largest voltage the reference has there.
+    """
+    by_stage, places = {}, {}
+    for stage, expected in reference.items():
+        difference = np.nan_to_num(np.abs(volts[stage] - expected), nan=np.inf)
+        scale = float(np.abs(expected).max())
+        places[stage] = np.unravel_index(int(difference.argmax()), difference.shape)
+        by_stage[stage] = float(difference.max()) / scale if scale > 0 else (0.0 if difference.max() == 0 else np.inf)
+    worst = max(by_stage, key=lambda stage: by_stage[stage])
+    sample, output = places[worst]
+    return Deviation(by_stage, worst, int(sample), f"{worst}_y{int(output)}")
+
+
+@dataclass(frozen=True)
+class StageError:
+    """How far a stage's outputs are from the network's, in shares of the network's largest value.
+
+    Args:
+        rms: root mean square over samples and outputs.
+        largest: largest of all.
+    """
+
+    rms: float
+    largest: float
+
+
+def stage_errors(plan: Plan, stage_volts: Mapping[str, Array], x: Array) -> dict[str, StageError]:
+    """Compare each stage's outputs in network units with the network's own values."""
+    ideal = stage_values(plan.graph, plan, x)
+    errors = {}
+    for stage in plan.stages:
+        expected = ideal[stage.name]
+        difference = (stage_volts[stage.name] / stage.s_out - expected) / np.abs(expected).max()
+        errors[stage.name] = StageError(float(np.sqrt(np.mean(difference**2))), float(np.abs(difference).max()))
+    return errors
+
+
+def stage_values(graph: Graph, plan: Plan, x: Array) -> dict[str, Array]:
+    """The network's ideal values at each stage's output, [samples, outputs], network units."""
+    values = graph.trace(x)
+    return {stage.name: values[stage.layers[-1]].reshape(len(x), -1) for stage in plan.stages}

@@ -1,0 +1,102 @@
+"""Tanh and sigmoid by a differential pair in weak inversion."""
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+import numpy as np
+
+from ohmweave.circuit import Behavioural, Cell, Instance, Resistor
+from ohmweave.units import Array, Unit
+
+__all__ = ["SigmoidPair", "TanhPair"]
+
+_HEADROOM = 0.9
+
+
+@dataclass(frozen=True)
+class _PairCurrent:
+    """i(v) = I_b [base + share tanh(v / V_n)]: the output current of a differential pair."""
+
+    tail: float
+    base: float
+    share: float
+    v_n: float
+
+    def value(self, x: Array) -> Array:
+        return np.asarray(self.tail * (self.base + self.share * np.tanh(x / self.v_n)))
+
+    def slope(self, x: Array) -> Array:
+        # 1 - tanh^2 rather than 1/cosh^2, which overflows far from balance.
+        return np.asarray(self.tail * self.share / self.v_n * (1.0 - np.tanh(x / self.v_n) ** 2))
+
+    def expression(self, x: str) -> str:
+        return f"{self.tail!r}*({self.base!r}+{self.share!r}*tanh({x}/{self.v_n!r}))"
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """A resistive attenuator, a differential pair and a transimpedance op-amp.
+
+    In weak inversion the two drain currents of a pair with tail current I_b differ by
+    I_b tanh(v / (2 n V_T)) and each one is I_b (1 + tanh) / 2 (Mead, Analog VLSI and Neural Systems,
+    1989; 2 n V_T = 72.4 mV at n = 1.4, 27 degrees Celsius). The attenuator
+    brings a unit of the network to the pair's own voltage, R_L = s_out / I_b sets the output scale.
+
+    Args:
+        tail_current: I_b, A.
+        pair_voltage: 2 n V_T, V.
+        attenuator: total resistance of the divider, ohm.
+    """
+
+    tail_current: Annotated[float, Unit("A")] = 10e-6
+    pair_voltage: Annotated[float, Unit("V")] = 0.0724
+    attenuator: Annotated[float, Unit("ohm")] = 100e3
+    inverting: ClassVar[bool] = False
+    floor: ClassVar[float | None] = None
+    opamps: ClassVar[int] = 1
+    _steepness: ClassVar[float]
+    _base: ClassVar[float]
+    _share: ClassVar[float]
+
+    def input_scale(self, y_max: float, s_out: float, v_high: float) -> float:
+        """V per unit of the pre-activation: |y| up to ``y_max`` within 0.8 of the swing, V.
+
+        At least what the attenuator, which cannot amplify, needs; beyond the swing the function is
+        saturated already.
+        """
+        return max(0.8 * v_high / y_max, self.pair_voltage * self._steepness / _HEADROOM)
+
+    def cell(self, name: str, opamp: Cell, s_in: float, s_out: float) -> Cell | None:
+        """The circuit, ports in, out; scales in V per unit."""
+        ratio = self.pair_voltage * self._steepness / s_in
+        law = _PairCurrent(self.tail_current, self._base, self._share, self.pair_voltage)
+        parts = (
+            Instance("a1", Resistor(self.attenuator * (1.0 - ratio)), ("in", "a")),
+            Instance("a2", Resistor(self.attenuator * ratio), ("a", "0")),
+            Instance("pair", Behavioural(law), ("n", "0", "a", "0")),
+            Instance("op1", opamp, ("0", "n", "out")),
+            Instance("l", Resistor(s_out / self.tail_current), ("n", "out")),
+        )
+        return Cell(name, ("in", "out"), parts, note=f"differential pair, {s_in:.6g} V to {s_out:.6g} V a unit")
+
+    def respond(self, v: Array, s_in: float, s_out: float) -> Array:
+        """s_out [base + share tanh(steepness v / s_in)], V."""
+        return np.asarray(s_out * (self._base + self._share * np.tanh(self._steepness * v / s_in)))
+
+
+@dataclass(frozen=True)
+class TanhPair(_Pair):
+    """v_out = s_out tanh(v_in / s_in): the difference of the pair's currents."""
+
+    _steepness: ClassVar[float] = 1.0
+    _base: ClassVar[float] = 0.0
+    _share: ClassVar[float] = 1.0
+
+
+@dataclass(frozen=True)
+class SigmoidPair(_Pair):
+    """v_out = s_out / (1 + exp(-v_in / s_in)): one of the pair's currents."""
+
+    _steepness: ClassVar[float] = 0.5
+    _base: ClassVar[float] = 0.5
+    _share: ClassVar[float] = 0.5

@@ -1,0 +1,159 @@
+"""Op-amps: an ideal one and a finite one, in the same macro-model."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+
+from ohmweave.circuit import Behavioural, Cell, Instance, Resistor, Vccs, Vcvs, VoltageSource
+from ohmweave.errors import DesignError
+from ohmweave.units import Array, Unit
+
+__all__ = ["Finite", "Ideal", "SwingClamp"]
+
+_CLAMP_PER_GAIN = 1e3
+_CORNER = 1e-6
+
+
+@dataclass(frozen=True)
+class SwingClamp:
+    """The current that holds a gain stage between its limits.
+
+    i(v) = s [pos(v - high) - pos(low - v)], pos(u) = (u + sqrt(u^2 + w^2)) / 2, w = 1 uV: zero
+    between the limits, a resistance of 1/s beyond them, smooth at both corners. A characteristic
+    whose slope grows outside the swing is one that Newton's method cannot be thrown out of, unlike
+    a saturating tanh.
+
+    Args:
+        low: lower limit, V.
+        high: upper limit, V.
+        siemens: conductance s beyond the limits, S.
+    """
+
+    low: float
+    high: float
+    siemens: float
+
+    def value(self, x: Array) -> Array:
+        """Clamp current in A at stage voltage ``x`` (V)."""
+        return np.asarray(self.siemens * (_positive(x - self.high) - _positive(self.low - x)))
+
+    def slope(self, x: Array) -> Array:
+        """di/dv, S."""
+        return np.asarray(self.siemens * (_positive_slope(x - self.high) + _positive_slope(self.low - x)))
+
+    def expression(self, x: str) -> str:
+        """The same in SPICE's words."""
+        above, below = f"({x}-({self.high!r}))", f"(({self.low!r})-{x})"
+        parts = [f"{u}+sqrt({u}*{u}+{_CORNER * _CORNER!r})" for u in (above, below)]
+        return f"{self.siemens / 2!r}*(({parts[0]})-({parts[1]}))"
+
+
+def _positive(u: Array) -> Array:
+    # The conjugate form where u < 0: the plain sum would cancel to nothing there.
+    root = np.sqrt(u * u + _CORNER * _CORNER)
+    return np.where(u > 0, 0.5 * (u + root), 0.5 * _CORNER * _CORNER / (root - np.minimum(u, 0.0)))
+
+
+def _positive_slope(u: Array) -> Array:
+    return np.asarray(0.5 * (1.0 + u / np.sqrt(u * u + _CORNER * _CORNER)))
+
+
+@dataclass(frozen=True)
+class _MacroModel:
+    """A gain stage with limits, a buffer and an output resistance (after Boyle et al., IEEE JSSC 1974).
+
+    x + i_clamp(x) * 1 ohm = A (v_p - v_n + V_os), v_out = x - R_o i_out.
+    """
+
+    @property
+    def macro(self) -> tuple[float, float, float, float, float]:
+        """Gain, output resistance (ohm), offset (V), low and high limit (V)."""
+        raise AssertionError("every op-amp states its macro-model")
+
+    def cell(self, name: str, floor: float | None = None) -> Cell:
+        """The circuit, ports p, n, out; ``floor`` (V) raises the lower output limit."""
+        gain, r_out, offset, low, high = self.macro
+        clamp = SwingClamp(low if floor is None else floor, high, _CLAMP_PER_GAIN * gain)
+        plus = "po" if offset else "p"
+        parts = [Instance("os", VoltageSource(offset), (plus, "p"))] if offset else []
+        parts += [
+            Instance("a", Vccs(gain), ("0", "x", plus, "n")),
+            Instance("x", Resistor(1.0), ("x", "0")),
+            Instance("lim", Behavioural(clamp), ("x", "0", "x", "0")),
+            Instance("buf", Vcvs(1.0), ("y" if r_out else "out", "0", "x", "0")),
+        ]
+        if r_out:
+            parts.append(Instance("o", Resistor(r_out), ("y", "out")))
+        return Cell(name, ("p", "n", "out"), tuple(parts), note=f"op-amp, gain {gain:g}, output {r_out:g} ohm, {clamp.low:g} to {high:g} V")
+
+    def respond(self, e: Array, floor: float | None = None) -> Array:
+        """Open-circuit output in V for an input difference ``e`` = v_p - v_n (V)."""
+        gain, _, offset, low, high = self.macro
+        clamp = SwingClamp(low if floor is None else floor, high, _CLAMP_PER_GAIN * gain)
+        drive = gain * (e + offset)
+        x = np.clip(drive, clamp.low, clamp.high)
+        for _ in range(60):
+            x = x - (x + clamp.value(x) - drive) / (1.0 + clamp.slope(x))
+        return x
+
+
+@dataclass(frozen=True)
+class Finite(_MacroModel):
+    """An op-amp with finite gain, output resistance, input offset and output swing.
+
+    Args:
+        gain: open-loop gain at DC.
+        r_out: output resistance, ohm.
+        offset: input offset voltage, V; the same in every op-amp of the chip.
+        v_low: lowest output, V.
+        v_high: highest output, V.
+        quiescent_power: drawn from the supply at rest, W; the default is that of an 8-transistor
+            Miller op-amp at 1.1 V in a 45 nm technology.
+
+    Raises:
+        DesignError: a gain below 1, a negative resistance, limits that do not enclose 0 V.
+    """
+
+    gain: float = 1e4
+    r_out: Annotated[float, Unit("ohm")] = 100.0
+    offset: Annotated[float, Unit("V")] = 0.0
+    v_low: Annotated[float, Unit("V")] = -1.0
+    v_high: Annotated[float, Unit("V")] = 1.0
+    quiescent_power: Annotated[float, Unit("W")] = 50e-6
+
+    def __post_init__(self) -> None:
+        if not self.gain >= 1.0:
+            raise DesignError(f"expected a gain of at least 1, found {self.gain:g}", where="opamp.gain", remedy="try gain = 1e4")
+        if not self.r_out >= 0.0:
+            raise DesignError(f"expected at least 0 ohm, found {self.r_out:g} ohm", where="opamp.r_out", remedy='try r_out = "100 ohm"')
+        if not self.v_low < 0.0 < self.v_high:
+            raise DesignError(
+                f"expected v_low < 0 V < v_high, found {self.v_low:g} V and {self.v_high:g} V",
+                where="opamp",
+                remedy="give limits on both sides of ground",
+            )
+
+    @property
+    def macro(self) -> tuple[float, float, float, float, float]:
+        """Gain, output resistance (ohm), offset (V), low and high limit (V)."""
+        return self.gain, self.r_out, self.offset, self.v_low, self.v_high
+
+
+@dataclass(frozen=True)
+class Ideal(_MacroModel):
+    """An op-amp with a gain of 1e8 and no output resistance, offset or quiescent power.
+
+    Args:
+        v_low: lowest output, V.
+        v_high: highest output, V.
+    """
+
+    v_low: Annotated[float, Unit("V")] = -10.0
+    v_high: Annotated[float, Unit("V")] = 10.0
+    quiescent_power: Annotated[float, Unit("W")] = 0.0
+
+    @property
+    def macro(self) -> tuple[float, float, float, float, float]:
+        """Gain, output resistance (ohm), offset (V), low and high limit (V)."""
+        return 1e8, 0.0, 0.0, self.v_low, self.v_high

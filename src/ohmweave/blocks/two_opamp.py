@@ -1,0 +1,78 @@
+"""The two-op-amp column: a pair of bit lines to one voltage."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from ohmweave.circuit import Cell, Instance, Resistor
+from ohmweave.units import Array
+
+__all__ = ["TwoOpAmp"]
+
+
+@dataclass(frozen=True)
+class TwoOpAmp:
+    """v_out = R_f (I+ - I-).
+
+    The first op-amp turns I+ into -R_m I+, which flows through another R_m into the second's summing
+    node, where it meets I-; R_f closes the loop of the second. Both bit lines end in virtual grounds.
+    R_m equals R_f unless that would drive the first op-amp out of its swing.
+    """
+
+    lines: ClassVar[int] = 2
+    opamps: ClassVar[int] = 2
+
+    def mixing_resistor(self, r_feedback: float, i_max: float, swing: float) -> float:
+        """R_m = min(R_f, 0.8 swing / I_max), ohm; I_max (A) the largest current of a plus line."""
+        return min(r_feedback, 0.8 * swing / i_max)
+
+    def cell(self, name: str, opamps: tuple[Cell, Cell], r_feedback: float, r_mixing: float) -> Cell:
+        """The circuit, ports c0 (plus line), c1 (minus line), out.
+
+        Args:
+            name: the cell's name.
+            opamps: the cells of the first and of the last op-amp.
+            r_feedback: R_f, ohm.
+            r_mixing: R_m, ohm.
+        """
+        first, last = opamps
+        parts = (
+            Instance("op1", first, ("0", "c0", "inv")),
+            Instance("m1", Resistor(r_mixing), ("c0", "inv")),
+            Instance("m2", Resistor(r_mixing), ("inv", "c1")),
+            Instance("op2", last, ("0", "c1", "out")),
+            Instance("f", Resistor(r_feedback), ("c1", "out")),
+        )
+        note = f"two-op-amp column, r_f {r_feedback:.6g} ohm, r_m {r_mixing:.6g} ohm"
+        return Cell(name, ("c0", "c1", "out"), parts, note=note)
+
+    def respond(self, i: Array, macro: tuple[float, ...], r_feedback: float, r_mixing: float) -> Array:
+        """Unloaded output in V within the swing, finite gain, output resistance and offset included.
+
+        Kirchhoff's law at the two summing nodes and the two outputs.
+
+        Args:
+            i: currents into the plus and the minus line, shape [..., 2], A.
+            macro: gain, output resistance (ohm), offset (V), limits (V) of both op-amps.
+            r_feedback: R_f, ohm.
+            r_mixing: R_m, ohm.
+
+        Returns:
+            Shape [...], V.
+        """
+        gain, r_out, offset = macro[:3]
+        f, m, o = 1.0 / r_feedback, 1.0 / r_mixing, r_out
+        # Unknowns: plus line, first output, minus line, last output.
+        matrix = np.array(
+            [
+                [m, -m, 0.0, 0.0],
+                [-gain + o * m, -1.0 - 2.0 * o * m, o * m, 0.0],
+                [0.0, -m, m + f, -f],
+                [0.0, 0.0, -gain + o * f, -1.0 - o * f],
+            ]
+        )
+        right = np.zeros((*i.shape[:-1], 4))
+        right[..., 0], right[..., 2] = i[..., 0], i[..., 1]
+        right[..., 1] = right[..., 3] = -gain * offset
+        return np.asarray(np.linalg.solve(matrix, right[..., None])[..., 3, 0])

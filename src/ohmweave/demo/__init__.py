@@ -1,0 +1,1 @@
+"""The network the demonstration compiles: a perceptron for handwritten digits and its trained weights."""

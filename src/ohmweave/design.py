@@ -1,0 +1,244 @@
+"""A design: every choice of a chip in one frozen value."""
+
+import dataclasses
+import hashlib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+from ohmweave.blocks import Activation, Driver, Finite, Ideal, OpAmp, OutputClamp, SigmoidPair, TanhPair, activations, opamps
+from ohmweave.devices import Device, Linear, devices
+from ohmweave.errors import DesignError, UnitError
+from ohmweave.registry import nearest
+from ohmweave.schemes import Pair, Scheme, schemes
+from ohmweave.units import Unit, format_quantity, parse_quantity
+
+__all__ = ["PRESETS", "ArrayChoice", "Design", "SignalChoice"]
+
+
+@dataclass(frozen=True)
+class ArrayChoice:
+    """The tile: how large an array is, and its wires.
+
+    Args:
+        rows: most physical rows of a tile.
+        cols: most physical columns of a tile.
+        r_row: resistance of a row wire from one crossing to the next, ohm.
+        r_col: resistance of a column wire from one crossing to the next, ohm.
+    """
+
+    rows: int = 64
+    cols: int = 64
+    r_row: Annotated[float, Unit("ohm")] = 1.0
+    r_col: Annotated[float, Unit("ohm")] = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("rows", "cols"):
+            if getattr(self, name) < 2:
+                raise DesignError(
+                    f"expected at least 2, found {getattr(self, name)}", where=f"array.{name}", remedy=f"try {name} = 64"
+                )
+        for name in ("r_row", "r_col"):
+            if not getattr(self, name) >= 0.0:
+                raise DesignError(
+                    f"expected at least 0 ohm, found {getattr(self, name):g} ohm",
+                    where=f"array.{name}",
+                    remedy=f'try {name} = "1 ohm"',
+                )
+
+
+@dataclass(frozen=True)
+class SignalChoice:
+    """The voltages that carry values.
+
+    Args:
+        v_read: rows carry the largest calibrated value, and biases, at this voltage, V.
+        v_out: the last stage's largest calibrated output, V.
+    """
+
+    v_read: Annotated[float, Unit("V")] = 0.2
+    v_out: Annotated[float, Unit("V")] = 0.5
+
+    def __post_init__(self) -> None:
+        for name in ("v_read", "v_out"):
+            if not getattr(self, name) > 0.0:
+                raise DesignError(
+                    f"expected a positive voltage, found {getattr(self, name):g} V",
+                    where=f"signal.{name}",
+                    remedy=f'try {name} = "0.2 V"',
+                )
+
+
+@dataclass(frozen=True)
+class Design:
+    """Every choice of a chip. Sections with a ``kind`` pick a strategy from its registry.
+
+    Args:
+        seed: seeds the programming of devices.
+        device: the memristor.
+        array: tile size and wires.
+        scheme: how weights become conductances.
+        opamp: the amplifier of every readout, activation and inverter.
+        driver: what drives the rows of the first stage and the bias rows.
+        relu, tanh, sigmoid: the circuits of the activations.
+        signal: read and output voltages.
+
+    Raises:
+        DesignError: choices that do not go together.
+    """
+
+    seed: int = 0
+    device: Device = field(default_factory=Linear)
+    array: ArrayChoice = field(default_factory=ArrayChoice)
+    scheme: Scheme = field(default_factory=Pair)
+    opamp: OpAmp = field(default_factory=Finite)
+    driver: Driver = field(default_factory=Driver)
+    relu: Activation = field(default_factory=OutputClamp)
+    tanh: Activation = field(default_factory=TanhPair)
+    sigmoid: Activation = field(default_factory=SigmoidPair)
+    signal: SignalChoice = field(default_factory=SignalChoice)
+
+    def __post_init__(self) -> None:
+        if max(self.signal.v_read, self.signal.v_out) >= self.opamp.v_high:
+            raise DesignError(
+                f"expected v_read and v_out below the op-amp's swing of {self.opamp.v_high:g} V, found "
+                f"{self.signal.v_read:g} V and {self.signal.v_out:g} V",
+                where="signal",
+                remedy="lower them or raise opamp.v_high",
+            )
+
+    @staticmethod
+    def default() -> "Design":
+        """Linear devices, 64 x 64 tiles with 1 ohm a segment, finite op-amps (gain 1e4, 100 ohm)."""
+        return Design()
+
+    @staticmethod
+    def preset(name: str) -> "Design":
+        """A design by name, see :data:`PRESETS`."""
+        if name not in PRESETS:
+            raise DesignError(f"expected a preset, found {name!r}", where="design", remedy=nearest(name, PRESETS))
+        return PRESETS[name]
+
+    @staticmethod
+    def load(path: Path | str) -> "Design":
+        """Read a design from a TOML file.
+
+        Raises:
+            DesignError: no such file, no TOML, an unknown key or kind, an impossible value.
+            UnitError: a quantity without its unit.
+        """
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise DesignError(f"cannot be read ({error})", where=str(path), remedy="give a TOML file") from error
+        return Design.parse(text, where=str(path))
+
+    @staticmethod
+    def parse(text: str, where: str = "design") -> "Design":
+        """Read a design from TOML text; ``where`` names its origin in messages."""
+        try:
+            table = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise DesignError(f"is not TOML: {error}", where=where, remedy="mend the syntax") from error
+        return _read_design(table, where)
+
+    def dump(self) -> str:
+        """The design as TOML; :meth:`parse` reads the same design back."""
+        lines = [f"seed = {self.seed}", ""]
+        for item in dataclasses.fields(self)[1:]:
+            choice = getattr(self, item.name)
+            lines.append(f"[{item.name}]")
+            if item.name in _kinds():
+                lines.append(f'kind = "{_kind_of(item.name, choice)}"')
+            hints = get_type_hints(type(choice), include_extras=True)
+            lines += [f"{f.name} = {_write_value(getattr(choice, f.name), hints[f.name])}" for f in dataclasses.fields(choice)]
+            lines.append("")
+        return "\n".join(lines)
+
+    def digest(self) -> str:
+        """Content hash of every choice."""
+        return hashlib.sha256(self.dump().encode()).hexdigest()
+
+
+PRESETS: Mapping[str, Design] = {
+    "default": Design(),
+    "ideal": Design(array=ArrayChoice(r_row=0.0, r_col=0.0), opamp=Ideal(), driver=Driver(r_source=0.0)),
+    "lossy": Design(array=ArrayChoice(r_row=100.0, r_col=100.0)),
+}
+
+
+def _kinds() -> dict[str, dict[str, type[Any]]]:
+    return {"device": devices(), "scheme": schemes(), "opamp": opamps(), **activations()}
+
+
+def _kind_of(section: str, choice: object) -> str:
+    return next(name for name, kind in _kinds()[section].items() if kind is type(choice))
+
+
+def _read_design(table: Mapping[str, Any], where: str) -> Design:
+    known = {item.name for item in dataclasses.fields(Design)}
+    values: dict[str, Any] = {}
+    for key, value in table.items():
+        if key not in known:
+            raise DesignError(f"unknown key {key!r}", where=where, remedy=nearest(key, known))
+        values[key] = _read_value(value, int, where, key) if key == "seed" else _read_section(key, value, where)
+    try:
+        return Design(**values)
+    except DesignError as error:
+        raise DesignError(error.message, where=f"{where}: {error.where}", remedy=error.remedy) from error
+
+
+def _read_section(section: str, table: object, where: str) -> object:
+    if not isinstance(table, dict):
+        raise DesignError(f"expected a table [{section}], found {table!r}", where=where, remedy=f"write [{section}]")
+    settings = dict(table)
+    kinds = _kinds().get(section)
+    if kinds is None:
+        chosen: type[Any] = {"array": ArrayChoice, "driver": Driver, "signal": SignalChoice}[section]
+    else:
+        kind = settings.pop("kind", next(name for name in kinds if kinds[name] is type(getattr(Design(), section))))
+        if kind not in kinds:
+            remedy = nearest(str(kind), kinds)
+            raise DesignError(f"unknown kind {kind!r}", where=f"{where}: {section}.kind", remedy=remedy)
+        chosen = kinds[kind]
+    hints = get_type_hints(chosen, include_extras=True)
+    known = {item.name for item in dataclasses.fields(chosen)}
+    for key in settings:
+        if key not in known:
+            allowed = known | ({"kind"} if kinds is not None else set())
+            raise DesignError(f"unknown key {key!r}", where=f"{where}: [{section}]", remedy=nearest(key, allowed))
+    values = {key: _read_value(value, hints[key], where, f"{section}.{key}") for key, value in settings.items()}
+    try:
+        return chosen(**values)
+    except DesignError as error:
+        raise DesignError(error.message, where=f"{where}: {error.where}", remedy=error.remedy) from error
+
+
+def _read_value(value: object, hint: Any, where: str, key: str) -> Any:
+    place = f"{where}: {key}"
+    if get_origin(hint) is Annotated:
+        unit: Unit = get_args(hint)[1]
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            raise DesignError(f"expected a quantity in {unit.symbol}, found {value!r}", where=place)
+        try:
+            return parse_quantity(str(value), unit.symbol)
+        except UnitError as error:
+            raise UnitError(error.message, where=place, remedy=error.remedy) from error
+    if hint is float and isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < float("inf"):
+        return float(value)
+    if hint is int and isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if hint is str and isinstance(value, str):
+        return value
+    raise DesignError(f"expected {_WORDS.get(hint, 'a text')}, found {value!r}", where=place, remedy="mend the value")
+
+
+_WORDS = {int: "a whole number", float: "a finite number"}
+
+
+def _write_value(value: Any, hint: Any) -> str:
+    if get_origin(hint) is Annotated:
+        return f'"{format_quantity(value, get_args(hint)[1].symbol)}"'
+    return f'"{value}"' if isinstance(value, str) else repr(value)

@@ -1,0 +1,32 @@
+"""Netlists: the circuit in a simulator's words, and the gate for SPICE files of others."""
+
+from typing import Any
+
+from ohmweave.errors import DesignError
+from ohmweave.netlist.dialect import Dialect, number, one_line
+from ohmweave.netlist.library import write
+from ohmweave.netlist.ngspice import Ngspice
+from ohmweave.netlist.scan import scan
+from ohmweave.registry import merge, nearest
+
+__all__ = ["DIALECTS", "Dialect", "Ngspice", "dialect", "dialects", "number", "one_line", "scan", "write"]
+
+DIALECTS: dict[str, type[Any]] = {"ngspice": Ngspice}
+
+
+def dialects() -> dict[str, type[Any]]:
+    """Every dialect known by name, those of entry-point group ``ohmweave.dialects`` included."""
+    return merge("ohmweave.dialects", DIALECTS)
+
+
+def dialect(name: str) -> Dialect:
+    """The dialect called ``name``.
+
+    Raises:
+        DesignError: no such dialect; says which name is nearest.
+    """
+    known = dialects()
+    if name not in known:
+        raise DesignError(f"expected a netlist dialect, found {name!r}", where="dialect", remedy=nearest(name, known))
+    made: Dialect = known[name]()
+    return made

@@ -1,0 +1,73 @@
+"""What a dialect is: pure makers of text, one card or comment each."""
+
+import math
+from collections.abc import Mapping
+from typing import Protocol
+
+from ohmweave.circuit import Diode, Primitive
+
+__all__ = ["Dialect", "number", "one_line"]
+
+_LONGEST_COMMENT = 200
+
+
+class Dialect(Protocol):
+    """The words of one simulator; every method returns text without its final line break.
+
+    Values of crossbar devices come in as text, so that one call can make the template of a whole row.
+    """
+
+    @property
+    def name(self) -> str:
+        """What the user calls it, e.g. ``"ngspice"``."""
+        ...
+
+    @property
+    def suffix(self) -> str:
+        """The ending of its files, e.g. ``".cir"``."""
+        ...
+
+    def comment(self, text: str) -> str:
+        """A remark on lines of its own; ``text`` is made harmless."""
+        ...
+
+    def open_cell(self, name: str, ports: tuple[str, ...], params: Mapping[str, float]) -> str:
+        """The beginning of a subcircuit with its parameters' defaults."""
+        ...
+
+    def close_cell(self, name: str) -> str:
+        """The end of a subcircuit."""
+        ...
+
+    def model(self, name: str, diode: Diode) -> str:
+        """A diode's parameters under a name local to the subcircuit."""
+        ...
+
+    def resistor(self, name: str, nets: tuple[str, ...], ohms: str) -> str:
+        """A resistor whose value (ohm) is already text."""
+        ...
+
+    def call(self, name: str, nets: tuple[str, ...], cell: str, params: Mapping[str, str]) -> str:
+        """An instance of a subcircuit; parameter values are already text."""
+        ...
+
+    def element(self, name: str, primitive: Primitive, nets: tuple[str, ...], model: str = "") -> str:
+        """A primitive element; ``model`` names a diode's parameters."""
+        ...
+
+
+def number(value: float) -> str:
+    """The shortest decimal text that reads back as the same double, without a suffix.
+
+    Raises:
+        ValueError: infinite or not a number; SPICE has no word for these.
+    """
+    if not math.isfinite(value):
+        raise ValueError(f"expected a finite number in a netlist, found {value}")
+    return repr(float(value))
+
+
+def one_line(text: str) -> str:
+    """Any text as one line of printable ASCII: everything else becomes an escape, a long tail is cut."""
+    safe = text.encode("unicode_escape").decode("ascii")
+    return safe if len(safe) <= _LONGEST_COMMENT else safe[: _LONGEST_COMMENT - 3] + "..."

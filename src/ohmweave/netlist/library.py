@@ -1,0 +1,181 @@
+"""A cell and everything below it as a library of subcircuits."""
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TextIO
+
+from ohmweave.circuit import Cell, Crossbar, Diode, Instance
+from ohmweave.netlist.arrays import array_text
+from ohmweave.netlist.dialect import Dialect, number
+
+__all__ = ["write", "written_cells"]
+
+_NET = re.compile(r"0|(?!gnd$)[a-z][a-z0-9_]*")
+_PORTS = {"Vcvs": 4, "Vccs": 4, "Behavioural": 4}
+
+
+def write(cell: Cell, dialect: Dialect, stream: TextIO, *, names: Mapping[str, str] | None = None) -> int:
+    """Write a cell with all its subcells, innermost first, itself last.
+
+    Every crossbar becomes a subcircuit of its own, ports ``r0..`` and ``c0..``, just before the cell that
+    uses it. The text depends on nothing but the arguments: the same circuit gives the same bytes.
+
+    Args:
+        cell: the top cell; its ports are those of the last subcircuit.
+        dialect: whose words to use.
+        stream: text file; written as it is made, so memory does not grow with the circuit.
+        names: safe name -> the user's own name (any text), listed in the header.
+
+    Returns:
+        The number of memristors written.
+
+    Raises:
+        ValueError: a circuit that cannot be written as it stands: two different cells of one name, an
+            unsafe net, a wrong number of nets, a value that is not finite.
+    """
+    cells = written_cells(cell, dialect)
+    taken = {each.name for each in cells}
+    put = _Lines(stream)
+    put(dialect.comment(f"ohmweave netlist of {cell.name} for {dialect.name}: {len(cells)} cells, {cell.name} last"))
+    put(dialect.comment("SI units; net 0 is ground; include this file and place the last cell"))
+    for safe, text in (names or {}).items():
+        put(dialect.comment(f"name {safe} = {text}"))
+    written = 0
+    for each in cells:
+        arrays = _array_names(each, taken)
+        for crossbar in (part for part in each.parts if isinstance(part, Crossbar)):
+            written += _write_array(crossbar, arrays[crossbar.name], each.name, dialect, stream)
+        written += _write_cell(each, arrays, dialect, put)
+    return written
+
+
+def written_cells(cell: Cell, dialect: Dialect) -> tuple[Cell, ...]:
+    """The cell and all below it, once by name, innermost first.
+
+    Raises:
+        ValueError: two cells of one name with different content, or a part that does not fit its cell.
+    """
+    digests: dict[int, str] = {}
+    order: dict[str, tuple[str, Cell]] = {}
+
+    def visit(each: Cell) -> str:
+        if id(each) not in digests:
+            below = [visit(c) if (c := _child(part)) is not None else "" for part in each.parts]
+            digest = _digest(each, below, dialect)
+            digests[id(each)] = digest
+            if order.setdefault(each.name, (digest, each))[0] != digest:
+                raise ValueError(f"two different cells are called {each.name!r}")
+        return digests[id(each)]
+
+    visit(cell)
+    return tuple(each for _, each in order.values())
+
+
+def _child(part: Instance | Crossbar) -> Cell | None:
+    child = part.device if isinstance(part, Crossbar) else part.of
+    return child if isinstance(child, Cell) else None
+
+
+def _digest(cell: Cell, below: Iterable[str], dialect: Dialect) -> str:
+    _check_nets(cell.name, cell.ports)
+    state = hashlib.sha256(repr((cell.name, cell.ports, sorted(cell.params.items()))).encode())
+    seen: set[str] = set()
+    for part, digest in zip(cell.parts, below, strict=True):
+        if part.name in seen:
+            raise ValueError(f"cell {cell.name}: two parts are called {part.name!r}")
+        seen.add(part.name)
+        _check_part(cell, part)
+        if isinstance(part, Crossbar):
+            content: object = (part.rows, part.cols, part.digest())
+        elif isinstance(part.of, Cell):
+            content = (part.nets, sorted(part.params.items()))
+        else:
+            content = (part.of if isinstance(part.of, Diode) else "", dialect.element(part.name, part.of, part.nets))
+        state.update(repr((part.name, digest, content)).encode())
+    return state.hexdigest()
+
+
+def _check_part(cell: Cell, part: Instance | Crossbar) -> None:
+    where = f"{cell.name}.{part.name}"
+    if isinstance(part, Crossbar):
+        _check_nets(where, (*part.rows, *part.cols))
+        expected, found = 2, 2 if part.device is None else len(part.device.ports)
+    else:
+        _check_nets(where, part.nets)
+        expected = len(part.of.ports) if isinstance(part.of, Cell) else _PORTS.get(type(part.of).__name__, 2)
+        found = len(part.nets)
+        unknown = set(part.params) - set(part.of.params if isinstance(part.of, Cell) else ())
+        if unknown:
+            raise ValueError(f"{where}: unknown parameters {sorted(unknown)}")
+    if expected != found:
+        raise ValueError(f"{where}: expected {expected} nets, found {found}")
+
+
+def _check_nets(where: str, nets: tuple[str, ...]) -> None:
+    for net in nets:
+        if not _NET.fullmatch(net):
+            raise ValueError(f"{where}: {net!r} is not a safe net name ([a-z][a-z0-9_]* or 0, and not gnd)")
+
+
+def _array_names(cell: Cell, taken: set[str]) -> dict[str, str]:
+    """A subcircuit name for each crossbar of the cell, unlike every name taken so far."""
+    names: dict[str, str] = {}
+    for part in cell.parts:
+        if isinstance(part, Crossbar):
+            name = f"{cell.name}_{part.name}"
+            while name in taken:
+                name += "_"
+            taken.add(name)
+            names[part.name] = name
+    return names
+
+
+def _write_array(crossbar: Crossbar, name: str, owner: str, dialect: Dialect, stream: TextIO) -> int:
+    m, n = crossbar.g.shape
+    put = _Lines(stream)
+    put("")
+    put(dialect.comment(f"{m} x {n} crossbar {crossbar.name} of {owner}, {crossbar.devices} devices"))
+    if crossbar.note:
+        put(dialect.comment(crossbar.note))
+    ports = (*(f"r{i}" for i in range(m)), *(f"c{j}" for j in range(n)))
+    put(dialect.open_cell(name, ports, {}))
+    stream.writelines(array_text(crossbar, dialect))
+    put(dialect.close_cell(name))
+    return crossbar.devices
+
+
+def _write_cell(cell: Cell, arrays: Mapping[str, str], dialect: Dialect, put: "_Lines") -> int:
+    put("")
+    if cell.note:
+        put(dialect.comment(cell.note))
+    put(dialect.open_cell(cell.name, cell.ports, cell.params))
+    diodes = dict.fromkeys(p.of for p in cell.parts if isinstance(p, Instance) and isinstance(p.of, Diode))
+    models = {diode: f"diode{k}" for k, diode in enumerate(diodes)}
+    for diode, model in models.items():
+        put(dialect.model(model, diode))
+    devices = 0
+    for part in cell.parts:
+        if isinstance(part, Crossbar):
+            put(dialect.call(part.name, (*part.rows, *part.cols), arrays[part.name], {}))
+        elif isinstance(part.of, Cell):
+            params = {key: number(value) for key, value in part.params.items()}
+            put(dialect.call(part.name, part.nets, part.of.name, params))
+            devices += part.of.law is not None
+        else:
+            model = models[part.of] if isinstance(part.of, Diode) else ""
+            put(dialect.element(part.name, part.of, part.nets, model))
+    put(dialect.close_cell(cell.name))
+    return devices
+
+
+@dataclass(frozen=True)
+class _Lines:
+    """Puts lines on a stream."""
+
+    stream: TextIO
+
+    def __call__(self, text: str) -> None:
+        self.stream.write(text)
+        self.stream.write("\n")

@@ -1,0 +1,101 @@
+"""The ngspice dialect."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ohmweave.circuit import (
+    Behavioural,
+    CurrentSource,
+    Diode,
+    Primitive,
+    Resistor,
+    Vccs,
+    Vcvs,
+    VoltageSource,
+)
+from ohmweave.netlist.dialect import number, one_line
+
+__all__ = ["Ngspice", "wrap"]
+
+_WIDTH = 100
+
+
+@dataclass(frozen=True)
+class Ngspice:
+    """Cards as ngspice reads them (ngspice User's Manual, chapters 2 to 7).
+
+    An element is the letter of its kind followed by its instance's name. Behavioural expressions take
+    parameters in braces. Comments begin with a star and a blank: a star and a hash would be a command.
+    """
+
+    name: str = "ngspice"
+    suffix: str = ".cir"
+
+    def comment(self, text: str) -> str:
+        """``* text``."""
+        return f"* {one_line(text)}".rstrip()
+
+    def open_cell(self, name: str, ports: tuple[str, ...], params: Mapping[str, float]) -> str:
+        """``.subckt name ports parameter=default``."""
+        defaults = (f"{key}={number(value)}" for key, value in params.items())
+        return wrap((".subckt", name, *ports, *defaults))
+
+    def close_cell(self, name: str) -> str:
+        """``.ends name``."""
+        return f".ends {name}"
+
+    def model(self, name: str, diode: Diode) -> str:
+        """``.model name d(is= n=)``: no series resistance, no capacitance, no breakdown."""
+        return f".model {name} d(is={number(diode.saturation_current)} n={number(diode.emission)} rs=0 cjo=0 tt=0)"
+
+    def resistor(self, name: str, nets: tuple[str, ...], ohms: str) -> str:
+        """``rNAME p n ohms``."""
+        return f"r{name} {nets[0]} {nets[1]} {ohms}"
+
+    def call(self, name: str, nets: tuple[str, ...], cell: str, params: Mapping[str, str]) -> str:
+        """``xNAME nets cell parameter=value``."""
+        values = (f"{key}={value}" for key, value in params.items())
+        return wrap((f"x{name}", *nets, cell, *values))
+
+    def element(self, name: str, primitive: Primitive, nets: tuple[str, ...], model: str = "") -> str:
+        """One card of the letter that the primitive has in SPICE.
+
+        Raises:
+            ValueError: a resistor of 0 ohm or less (ngspice would make it 1 mohm in silence).
+        """
+        p, n = nets[:2]
+        match primitive:
+            case Resistor(ohms):
+                if not ohms > 0.0:
+                    raise ValueError(f"resistor {name}: expected more than 0 ohm, found {ohms}")
+                return self.resistor(name, nets, number(ohms))
+            case VoltageSource(volts):
+                return f"v{name} {p} {n} {number(volts)}"
+            case CurrentSource(amps):
+                return f"i{name} {p} {n} {number(amps)}"
+            case Vcvs(gain):
+                return f"e{name} {p} {n} {nets[2]} {nets[3]} {number(gain)}"
+            case Vccs(siemens):
+                return f"g{name} {p} {n} {nets[2]} {nets[3]} {number(siemens)}"
+            case Behavioural(law):
+                return wrap((f"b{name}", p, n, f"i={law.expression(_across(nets[2], nets[3]))}"))
+            case Diode():
+                return f"d{name} {p} {n} {model}"
+
+
+def wrap(words: tuple[str, ...]) -> str:
+    """Join words by blanks, going on in a ``+`` line where a line would exceed 100 characters."""
+    lines, line = [], words[0]
+    for word in words[1:]:
+        if len(line) + 1 + len(word) > _WIDTH:
+            lines.append(line)
+            line = f"+ {word}"
+        else:
+            line = f"{line} {word}"
+    return "\n".join([*lines, line])
+
+
+def _across(p: str, n: str) -> str:
+    if n == "0":
+        return f"v({p})"
+    return f"v({p},{n})" if p != "0" else f"(-v({n}))"

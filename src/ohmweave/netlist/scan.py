@@ -1,0 +1,162 @@
+"""The gate for SPICE files that someone else may have written.
+
+SPICE programs run code: control blocks, shell escapes, compiled models, comments that begin with a
+star and a hash. So a file is judged by what is allowed, card by card, before any simulator sees it.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from ohmweave.errors import NetlistError
+
+__all__ = ["scan"]
+
+_ELEMENTS = frozenset("rclviegfhbdxqms")
+_PLAIN = frozenset({".subckt", ".ends", ".param", ".endl", ".global", ".end"})
+_MODELS = frozenset({"r", "c", "l", "d", "npn", "pnp", "nmos", "pmos", "vdmos", "njf", "pjf", "sw", "csw"})
+_OPTIONS = frozenset(
+    {"abstol", "chgtol", "gmin", "itl1", "itl2", "itl4", "klu", "reltol", "sparse", "temp", "tnom", "vntol"}
+)
+_INCLUDES = frozenset({".include", ".inc", ".incl"})
+_PATH = re.compile(r"[A-Za-z0-9_./+-]+")
+_UNSAFE = re.compile(r"[^ -~\t]|[`\\]")
+_INPUT_FILE = re.compile(r"\bfile\s*=|\bexternal\b|\bfilesource\b", re.IGNORECASE)
+_LONGEST_LINE = 20_000
+_LONGEST_CARD = 2_000_000
+_LARGEST_FILE = 1 << 30
+_DEEPEST = 8
+_REMEDY = "remove it: a circuit file may hold circuit only, analyses are ohmweave's own"
+
+
+def scan(source: Path | str, where: str = "") -> tuple[Path, ...]:
+    """Judge a SPICE file, and recursively what it includes, by an allow-list of cards.
+
+    Args:
+        source: a file, or text itself (which then cannot include anything).
+        where: what to call it in messages; the file's name when empty.
+
+    Returns:
+        The files read, the first one first; all lie in its folder or below.
+
+    Raises:
+        NetlistError: a card, model, option or character that is not allowed, an include that leaves the
+            folder, a file that cannot be read; says file and line.
+    """
+    if isinstance(source, str):
+        _judge(source.split("\n"), where or "text", inside_folder=False)
+        return ()
+    files: list[Path] = []
+    _scan_file(source, where or source.name, source.resolve().parent, files, 0)
+    return tuple(files)
+
+
+def _scan_file(path: Path, where: str, root: Path, files: list[Path], depth: int) -> None:
+    resolved = path.resolve()
+    if not resolved.is_relative_to(root):
+        raise NetlistError(
+            "expected a file inside the netlist's folder, found one outside", where=where, remedy=_REMEDY
+        )
+    if resolved in (file.resolve() for file in files):
+        return
+    if depth > _DEEPEST:
+        raise NetlistError(f"expected at most {_DEEPEST} levels of includes", where=where, remedy="flatten the files")
+    files.append(path)
+    try:
+        size = path.stat().st_size
+        if size > _LARGEST_FILE:
+            raise NetlistError(f"expected at most {_LARGEST_FILE} bytes, found {size}", where=where, remedy="split it")
+        with path.open(encoding="latin-1", newline="\n") as lines:
+            included = _judge(lines, where, inside_folder=True)
+    except OSError as error:
+        raise NetlistError(f"cannot be read: {error.strerror}", where=where, remedy="check the path") from error
+    for place, target in included:
+        _scan_file(path.parent / target, f"{place}: {target}", root, files, depth + 1)
+
+
+def _judge(lines: Iterable[str], where: str, *, inside_folder: bool) -> list[tuple[str, str]]:
+    """Judge every card; return the place and path of each include."""
+    included = []
+    for number, card in _cards(lines, where):
+        place = f"{where}:{number}"
+        if card[0] != ".":
+            if card[0].lower() not in _ELEMENTS:
+                raise _refuse(card.split(maxsplit=1)[0], place)
+            # Nearly all of a large file is plain elements; only these two can carry a file's name.
+            if "=" in card or "ext" in card.lower():
+                _check_input(card, place)
+            continue
+        target = _directive(card, place)
+        if target is None:
+            continue
+        if not inside_folder:
+            raise _refuse(card.split(maxsplit=1)[0], place)
+        included.append((place, target))
+    return included
+
+
+def _cards(lines: Iterable[str], where: str) -> Iterator[tuple[int, str]]:
+    """Join continued lines; drop comments and blank lines; refuse what no card may contain."""
+    begun, parts, length = 0, [""], 0
+    for number, raw in enumerate(lines, 1):
+        line = raw.rstrip("\r\n").strip(" \t")
+        if len(raw) > _LONGEST_LINE or length > _LONGEST_CARD:
+            raise NetlistError(
+                f"expected lines of at most {_LONGEST_LINE} characters", where=f"{where}:{number}", remedy="wrap it"
+            )
+        unsafe = _UNSAFE.search(line)
+        if unsafe:
+            raise _refuse(unsafe.group(), f"{where}:{number}")
+        if not line or line[0] == "*":
+            if line[:2] == "*#" or line[:4].lower() == "*ng_":
+                raise _refuse(line[:10], f"{where}:{number}")
+            continue
+        if line[0] == "+":
+            if not begun:
+                raise _refuse("+", f"{where}:{number}")
+            parts.append(line[1:])
+            length += len(line)
+            continue
+        if begun:
+            yield begun, " ".join(parts)
+        begun, parts, length = number, [line], len(line)
+    if begun:
+        yield begun, " ".join(parts)
+
+
+def _directive(card: str, place: str) -> str | None:
+    """Judge a card that begins with a dot; return the path that it includes, if any."""
+    words = card.split()
+    kind = words[0].lower()
+    _check_input(card, place)
+    if kind in _PLAIN:
+        return None
+    if kind == ".model":
+        family = re.split(r"[\s(]+", words[2].lower())[0] if len(words) > 2 else ""
+        if family not in _MODELS:
+            raise _refuse(f".model of kind {family!r}", place)
+        return None
+    if kind in {".option", ".options"}:
+        keys = re.findall(r"([a-z_][a-z0-9_]*)(?:\s*=\s*\S+)?", " ".join(words[1:]).lower())
+        for key in keys:
+            if key not in _OPTIONS:
+                raise _refuse(f"option {key!r}", place)
+        return None
+    if kind == ".lib" and len(words) == 2 and re.fullmatch(r"[A-Za-z]\w*", words[1]):
+        return None
+    if kind in _INCLUDES or kind == ".lib":
+        target = words[1].strip("'\"") if len(words) > 1 else ""
+        if not _PATH.fullmatch(target):
+            raise _refuse(f"include of {target!r}", place)
+        return target
+    raise _refuse(words[0], place)
+
+
+def _check_input(card: str, place: str) -> None:
+    found = _INPUT_FILE.search(card)
+    if found:
+        raise _refuse(found.group(), place)
+
+
+def _refuse(what: str, place: str) -> NetlistError:
+    return NetlistError(f"expected circuit cards only, found {what!r}", where=place, remedy=_REMEDY)

@@ -1,0 +1,154 @@
+"""A bench as an ngspice deck: one sweep over all samples, and where to find every probe in it."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
+
+from ohmweave.bench import Bench
+from ohmweave.circuit import Cell, Crossbar, Instance, Vcvs, VoltageSource
+from ohmweave.netlist.dialect import number
+from ohmweave.netlist.ngspice import wrap
+from ohmweave.units import Array
+
+__all__ = ["Deck", "make_deck"]
+
+# A thousandth of SPICE's usual tolerances and less: Newton's last step then lies below 1e-9 of its value.
+OPTIONS = "reltol=1e-9 abstol=1e-15 vntol=1e-12 gmin=1e-15 itl1=1000 itl2=1000 temp=27 tnom=27"
+
+
+@dataclass(frozen=True)
+class Deck:
+    """The text of a deck and the raw vectors that answer its bench.
+
+    Args:
+        text: the deck.
+        probes: vector of each probe; ``None`` where it is ground.
+        inputs: vector of the current through each input's ammeter, p to n.
+        terminals: vectors of each watched source's p and n terminal; ``None`` where it is ground.
+        currents: vector of each watched source's current, p to n through the source.
+    """
+
+    text: str
+    probes: tuple[str | None, ...]
+    inputs: tuple[str, ...]
+    terminals: tuple[tuple[str | None, str | None], ...]
+    currents: tuple[str, ...]
+
+    @property
+    def vectors(self) -> tuple[str, ...]:
+        """Every vector that is wanted, once, in order."""
+        wanted = (*self.probes, *chain.from_iterable(self.terminals), *self.inputs, *self.currents)
+        return tuple(dict.fromkeys(name for name in wanted if name is not None))
+
+
+def make_deck(bench: Bench, library: str, *, klu: bool) -> Deck:
+    """Write the deck of a bench.
+
+    Sample k is the operating point at ``v(sample) = k`` of one ``.dc`` sweep, so that the order of the
+    factorisation is kept from sample to sample. Each input is a behavioural source that is a step
+    function of ``v(sample)``: flat around every whole number, hence exact there. A 0 V source behind it
+    reads the current.
+
+    Args:
+        bench: the bench.
+        library: name of the file that holds the cell, beside the deck.
+        klu: ask for the KLU solver.
+
+    Raises:
+        ValueError: a probe or source that the cell does not have.
+    """
+    places = _Places(bench.cell)
+    probes = tuple(places.vector(probe) for probe in bench.probes)
+    sources = [places.source(path) for path in bench.sources]
+    inputs = tuple(f"i(vi{k})" for k in range(len(bench.inputs)))
+    deck = Deck("", probes, inputs, tuple(nets for nets, _ in sources), tuple(amps for _, amps in sources))
+    text = "\n".join(_lines(bench, library, deck.vectors, klu)) + "\n"
+    return Deck(text, deck.probes, deck.inputs, deck.terminals, deck.currents)
+
+
+def _lines(bench: Bench, library: str, vectors: tuple[str, ...], klu: bool) -> Iterator[str]:
+    yield f"ohmweave bench of {bench.cell.name}"
+    yield f".include {library}"
+    yield "vs sample 0 0"
+    for k, port in enumerate(bench.inputs):
+        yield _steps(f"bin{k} in{k} 0", bench.volts[:, k])
+        yield f"vi{k} in{k} p_{port} 0"
+    yield wrap(("x1", *(f"p_{port}" for port in bench.cell.ports), bench.cell.name))
+    yield f".options {'klu ' if klu else ''}{OPTIONS}"
+    yield f".dc vs 0 {bench.samples - 1} 1"
+    yield wrap((".save", "v(sample)", *vectors))
+    yield ".end"
+
+
+def _steps(source: str, volts: Array) -> str:
+    """A voltage source that is ``volts[k]`` for every v(sample) within a quarter of k."""
+    lines = [f"{source} v=pwl(v(sample),"]
+    for k, volt in enumerate(volts.tolist()):
+        end = ")" if k == len(volts) - 1 else ","
+        lines.append(f"+ {k - 0.25!r},{number(volt)},{k + 0.25!r},{number(volt)}{end}")
+    return "\n".join(lines)
+
+
+class _Places:
+    """Where the nets and sources of a cell's hierarchy are in the flat circuit that SPICE makes of it."""
+
+    def __init__(self, cell: Cell) -> None:
+        self.cell = cell
+        self.parts: dict[int, Mapping[str, Instance | Crossbar]] = {}
+
+    def vector(self, path: str) -> str | None:
+        """The voltage vector of a dotted net; ``None`` for ground."""
+        *names, net = path.split(".")
+        return self._voltage([*self._walk(path, names)], net)
+
+    def source(self, path: str) -> tuple[tuple[str | None, str | None], str]:
+        """The vectors of a source's terminals, and of its current."""
+        *names, last = path.split(".")
+        trail = [*self._walk(path, names)]
+        part = self._part(trail[-1][0] if trail else self.cell, last, path)
+        if not (isinstance(part, Instance) and isinstance(part.of, VoltageSource | Vcvs)):
+            raise ValueError(f"{self.cell.name} has no voltage source {path!r}")
+        letter = "e" if isinstance(part.of, Vcvs) else "v"
+        below = "".join(f".x{each.name}" for _, each in trail)
+        terminals = (self._voltage(trail, part.nets[0]), self._voltage(trail, part.nets[1]))
+        return terminals, f"i({letter}.x1{below}.{letter}{last})"
+
+    def _walk(self, path: str, names: list[str]) -> Iterator[tuple[Cell | None, Instance | Crossbar]]:
+        """Yield each instance on the way down and the cell that it is of (``None`` for a crossbar)."""
+        cell: Cell | None = self.cell
+        for name in names:
+            part = self._part(cell, name, path)
+            cell = part.of if isinstance(part, Instance) and isinstance(part.of, Cell) else None
+            if cell is None and not isinstance(part, Crossbar):
+                raise ValueError(f"{self.cell.name} has nothing below {name!r} for {path!r}")
+            yield cell, part
+
+    def _part(self, cell: Cell | None, name: str, path: str) -> Instance | Crossbar:
+        if cell is not None:
+            parts = self.parts.setdefault(id(cell), {part.name: part for part in cell.parts})
+            if name in parts:
+                return parts[name]
+        raise ValueError(f"{self.cell.name} has no part {name!r} for {path!r}")
+
+    def _voltage(self, trail: list[tuple[Cell | None, Instance | Crossbar]], net: str) -> str | None:
+        # A port of a subcircuit has no net of its own: it is the net that its instance joins it to.
+        while trail:
+            joined = _joined(trail[-1][1])
+            if net not in joined:
+                break
+            net, trail = joined[net], trail[:-1]
+        if net == "0":
+            return None
+        below = "".join(f".x{part.name}" for _, part in trail)
+        if not trail and net in self.cell.ports:
+            return f"v(p_{net})"
+        return f"v(x1{below}.{net})"
+
+
+def _joined(part: Instance | Crossbar) -> dict[str, str]:
+    """Port of a part's cell -> net outside."""
+    if isinstance(part, Crossbar):
+        rows = {f"r{i}": net for i, net in enumerate(part.rows)}
+        return {**rows, **{f"c{j}": net for j, net in enumerate(part.cols)}}
+    assert isinstance(part.of, Cell)
+    return dict(zip(part.of.ports, part.nets, strict=True))

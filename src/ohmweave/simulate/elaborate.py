@@ -1,0 +1,197 @@
+"""From a hierarchical cell to flat vectors of elements, crossbars kept whole."""
+
+import math
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ohmweave.circuit import (
+    Behavioural,
+    Cell,
+    Crossbar,
+    CurrentSource,
+    DeviceLaw,
+    Diode,
+    Instance,
+    Law,
+    Resistor,
+    Vccs,
+    Vcvs,
+    VoltageSource,
+)
+from ohmweave.units import Array
+
+__all__ = ["Branch", "DiodeLaw", "FlatCircuit", "PlacedCrossbar", "elaborate"]
+
+GROUND = -1
+_THERMAL_VOLTAGE = 1.380649e-23 * 300.15 / 1.602176634e-19
+
+
+@dataclass(frozen=True)
+class DiodeLaw:
+    """i = i_s (exp(v / v_t) - 1), v_t = n k T / q at 27 degrees Celsius."""
+
+    i_s: float
+    v_t: float
+
+    @property
+    def anchor(self) -> float:
+        """Slope at 10 uA, S."""
+        return 10e-6 / self.v_t
+
+    def value(self, x: Array) -> Array:
+        """Current in A."""
+        return np.asarray(self.i_s * np.expm1(x / self.v_t))
+
+    def slope(self, x: Array) -> Array:
+        """di/dv, S."""
+        return np.asarray(self.i_s / self.v_t * np.exp(x / self.v_t))
+
+    def limit(self, new: Array, old: Array) -> Array:
+        """Hold back a Newton step that the exponential would answer with an overflow (Nagel, SPICE2, 1975).
+
+        Above the critical voltage a step is taken in the logarithm of the current.
+        """
+        critical = self.v_t * math.log(self.v_t / (math.sqrt(2.0) * self.i_s))
+        argument = 1.0 + (new - old) / self.v_t
+        grown = np.where(argument > 0, old + self.v_t * np.log(np.maximum(argument, 1e-300)), critical)
+        started = self.v_t * np.log(np.maximum(new, 1e-300) / self.v_t)
+        limited = np.where(old > 0, grown, started)
+        return np.where((new > critical) & (np.abs(new - old) > 2 * self.v_t), limited, new)
+
+
+@dataclass(frozen=True)
+class _Programmed:
+    """The law of a single device at its conductance."""
+
+    law: DeviceLaw
+    g: float
+
+    def value(self, x: Array) -> Array:
+        return self.law.current(x, np.float64(self.g))  # type: ignore[arg-type]
+
+    def slope(self, x: Array) -> Array:
+        return self.law.slope(x, np.float64(self.g))  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Branch:
+    """v(p, n) = volts + gain v(cp, cn), its current an unknown."""
+
+    p: int
+    n: int
+    cp: int
+    cn: int
+    gain: float
+    volts: float
+
+
+@dataclass(frozen=True, eq=False)
+class PlacedCrossbar:
+    """A crossbar and the nets of its ports, rows then columns."""
+
+    path: str
+    crossbar: Crossbar
+    ports: tuple[int, ...]
+
+
+@dataclass(eq=False)
+class FlatCircuit:
+    """Everything in a cell, nets numbered, ground -1.
+
+    Args:
+        nets: dotted net name -> number.
+        conductances: (a, b, siemens) of each resistor.
+        transconductances: (p, n, cp, cn, siemens) of each linear controlled current source.
+        currents: (p, n, amps) of each current source.
+        branches: dotted path of each voltage source -> branch, in order.
+        laws: law -> (p, n, cp, cn) of each element that follows it.
+        crossbars: the arrays.
+    """
+
+    nets: dict[str, int] = field(default_factory=dict)
+    conductances: list[tuple[int, int, float]] = field(default_factory=list)
+    transconductances: list[tuple[int, int, int, int, float]] = field(default_factory=list)
+    currents: list[tuple[int, int, float]] = field(default_factory=list)
+    branches: dict[str, Branch] = field(default_factory=dict)
+    laws: dict[Hashable, list[tuple[int, int, int, int]]] = field(default_factory=dict)
+    crossbars: list[PlacedCrossbar] = field(default_factory=list)
+
+    def net(self, name: str) -> int:
+        """The number of a net, made on first use."""
+        return GROUND if name == "0" else self.nets.setdefault(name, len(self.nets))
+
+
+def elaborate(cell: Cell) -> FlatCircuit:
+    """Flatten a cell; its ports become nets of the same name, nets below carry dotted paths."""
+    flat = FlatCircuit()
+    _place(flat, cell, "", {port: flat.net(port) for port in cell.ports})
+    return flat
+
+
+def _place(flat: FlatCircuit, cell: Cell, prefix: str, ports: Mapping[str, int]) -> None:
+    local = {**ports, "0": GROUND}
+
+    def net(name: str) -> int:
+        if name not in local:
+            local[name] = flat.net(prefix + name)
+        return local[name]
+
+    for part in cell.parts:
+        if isinstance(part, Crossbar):
+            nets = tuple(net(name) for name in (*part.rows, *part.cols))
+            flat.crossbars.append(PlacedCrossbar(prefix + part.name, part, nets))
+        elif isinstance(part.of, Cell) and part.of.law is None:
+            inner = dict(zip(part.of.ports, (net(name) for name in part.nets), strict=True))
+            _place(flat, part.of, f"{prefix}{part.name}.", inner)
+        else:
+            _place_primitive(flat, part, prefix + part.name, tuple(net(name) for name in part.nets))
+
+
+def _place_primitive(flat: FlatCircuit, part: Instance, path: str, nets: tuple[int, ...]) -> None:
+    match part.of:
+        case Resistor(ohms):
+            flat.conductances.append((*_two(nets), 1.0 / ohms))
+        case VoltageSource(volts):
+            flat.branches[path] = Branch(*_two(nets), GROUND, GROUND, 0.0, volts)
+        case Vcvs(gain):
+            flat.branches[path] = Branch(*_four(nets), gain, 0.0)
+        case CurrentSource(amps):
+            flat.currents.append((*_two(nets), amps))
+        case Vccs(siemens):
+            flat.transconductances.append((*_four(nets), siemens))
+        case Behavioural(law):
+            _follow(flat, law, _four(nets))
+        case Diode(i_s, emission):
+            _follow(flat, DiodeLaw(i_s, emission * _THERMAL_VOLTAGE), (*_two(nets), *_two(nets)))
+        case Cell() as device:
+            assert device.law is not None
+            g = {**device.params, **part.params}["g"]
+            _follow(flat, _Programmed(device.law, g), (*_two(nets), *_two(nets)))
+
+
+def _follow(flat: FlatCircuit, law: "Law | DiodeLaw | _Programmed", nets: tuple[int, int, int, int]) -> None:
+    flat.laws.setdefault(law, []).append(nets)
+
+
+def _two(nets: tuple[int, ...]) -> tuple[int, int]:
+    p, n = nets
+    return p, n
+
+
+def _four(nets: tuple[int, ...]) -> tuple[int, int, int, int]:
+    p, n, cp, cn = nets
+    return p, n, cp, cn
+
+
+def incidence(pairs: "list[tuple[int, ...]] | Any", unknowns: int) -> Any:
+    """The sparse matrix that turns unknowns into differences v(p) - v(n), [pairs, unknowns]."""
+    from scipy.sparse import csr_matrix
+
+    rows = np.repeat(np.arange(len(pairs)), 2)
+    cols = np.asarray(pairs, dtype=np.int64).reshape(-1, 2).ravel()
+    signs = np.tile([1.0, -1.0], len(pairs))
+    there = cols != GROUND
+    return csr_matrix((signs[there], (rows[there], cols[there])), shape=(len(pairs), unknowns))

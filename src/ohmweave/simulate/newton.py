@@ -1,0 +1,129 @@
+"""Newton's method on the nonlinear elements of a circuit, batched over samples.
+
+The linear rest of a circuit answers the currents of its K nonlinear elements with
+
+    c = c_0 + M phi(c),
+
+c the elements' controlling voltages, c_0 what the sources alone cause, phi the elements' currents.
+Newton's step solves (I - M diag(phi')) dc = c_0 + M phi(c) - c for every sample at once.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from numpy.typing import NDArray
+
+from ohmweave.units import Array
+
+__all__ = ["Elements", "anchor", "solve_elements"]
+
+_BATCH_BYTES = 256e6
+_ITERATIONS = 100
+_RAMP = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+
+
+def anchor(law: object) -> float:
+    """The part of a law that counts as linear, S: what a junction needs so that no loop is ever open.
+
+    An op-amp whose only feedback runs through diodes would answer the linear circuit with its whole
+    open-loop gain, and the solution would drown in rounding.
+    """
+    return float(getattr(law, "anchor", 0.0))
+
+
+@dataclass(frozen=True, eq=False)
+class Elements:
+    """Nonlinear elements grouped by law: each law and how many consecutive elements follow it."""
+
+    laws: Sequence[tuple[Any, int]]
+
+    @property
+    def count(self) -> int:
+        """Number of elements."""
+        return sum(count for _, count in self.laws)
+
+    def current(self, c: Array) -> Array:
+        """Currents in A beyond the anchors at controlling voltages ``c``, [samples, elements], V."""
+        return self._each(c, lambda law, part: law.value(part) - anchor(law) * part)
+
+    def slope(self, c: Array) -> Array:
+        """Their derivative in S, same shape."""
+        return self._each(c, lambda law, part: law.slope(part) - anchor(law))
+
+    def limit(self, new: Array, old: Array) -> Array:
+        """Hold back steps where a law asks for it (junctions)."""
+        out, left = new.copy(), 0
+        for law, count in self.laws:
+            if hasattr(law, "limit"):
+                span = slice(left, left + count)
+                out[:, span] = law.limit(new[:, span], old[:, span])
+            left += count
+        return out
+
+    def _each(self, c: Array, function: Callable[[Any, Array], Array]) -> Array:
+        out, left = np.empty_like(c), 0
+        for law, count in self.laws:
+            span = slice(left, left + count)
+            out[:, span] = function(law, c[:, span])
+            left += count
+        return out
+
+
+def solve_elements(
+    response: Array, c_0: Array, elements: Elements, start: Array, tolerance: float
+) -> tuple[Array, NDArray[np.bool_], NDArray[np.bool_]]:
+    """Solve c = c_0 + phi(c) M^T for every sample.
+
+    Samples that Newton does not settle from ``start`` are taken again with their sources ramped up
+    from zero (source stepping, Nagel 1975).
+
+    Args:
+        response: M, shape [elements, elements], ohm.
+        c_0: shape [samples, elements], V.
+        elements: the nonlinear elements.
+        start: first guess of c, shape [samples, elements], V.
+        tolerance: largest last step allowed, V.
+
+    Returns:
+        c [samples, elements]; which samples settled; which of them needed the ramp (both [samples]).
+    """
+    c = np.empty_like(c_0)
+    settled = np.zeros(len(c_0), dtype=bool)
+    step = max(1, int(_BATCH_BYTES / (8 * max(elements.count, 1) ** 2)))
+    for first in range(0, len(c_0), step):
+        span = slice(first, first + step)
+        c[span], settled[span] = _iterate(response, c_0[span], elements, start[span], tolerance)
+    ramped = ~settled
+    if ramped.any():
+        trial = np.zeros_like(c_0[ramped])
+        for scale in _RAMP:
+            trial, fine = _iterate(response, scale * c_0[ramped], elements, trial, tolerance)
+        c[ramped], settled[ramped] = trial, fine
+    return c, settled, ramped
+
+
+def _iterate(
+    response: Array, c_0: Array, elements: Elements, start: Array, tolerance: float
+) -> tuple[Array, NDArray[np.bool_]]:
+    # Junctions must not start from what the circuit would do without them.
+    c, active = elements.limit(start, np.zeros_like(start)), np.arange(len(c_0))
+    settled = np.zeros(len(c_0), dtype=bool)
+    identity = np.eye(elements.count)
+    for _ in range(_ITERATIONS):
+        old = c[active]
+        residual = c_0[active] + elements.current(old) @ response.T - old
+        jacobian = identity - response * elements.slope(old)[:, None, :]
+        full = old + np.linalg.solve(jacobian, residual[..., None])[..., 0]
+        new = elements.limit(full, old)
+        c[active] = new
+        moved = np.abs(full - old).max(axis=1, initial=0.0)
+        # A step that ended in NaN is not small: the comparison is then false, as it should be.
+        done = moved <= tolerance
+        settled[active[done]] = True
+        active = active[~done]
+        if not len(active):
+            break
+    return c, settled

@@ -1,0 +1,146 @@
+"""A wired array seen from its ports: Kron reduction.
+
+With devices of conductance g the nodes of the array obey Kirchhoff's current law, A v = i. Sorted
+into ports P and inner nodes I, and with a device current excess e beyond g v (nonlinear devices),
+
+    v_I = -A_II^-1 (A_IP v_P + B_I e)
+    i_P = (A_PP - A_PI A_II^-1 A_IP) v_P + (B_P - A_PI A_II^-1 B_I) e,
+
+where B takes each device's current from its row node to its column node (Kron, 1939; Doerfler and
+Bullo, IEEE TCAS-I 2013). The first bracket is the port admittance; nothing is approximated.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.sparse import coo_matrix, csc_matrix, csr_matrix
+from scipy.sparse.linalg import splu
+
+from ohmweave.circuit import Crossbar
+from ohmweave.errors import SimulationError
+from ohmweave.units import Array
+
+__all__ = ["Reduction", "reduce_array"]
+
+_BLOCK = 256
+
+
+@dataclass(frozen=True, eq=False)
+class Reduction:
+    """What :func:`reduce_array` returns.
+
+    Args:
+        admittance: current into each port for port voltages, shape [ports, ports], S; rows first.
+        present: flat indices of the devices present, row by row.
+        g: programmed conductance of each present device, S.
+        linear: conductance with which each present device was linearised, S.
+    """
+
+    admittance: Array
+    present: np.ndarray[Any, np.dtype[np.int64]]
+    g: Array
+    linear: Array
+    _across: Any
+    _inner: Any
+    _to_ports: Any
+    _ports: int
+
+    def wire_volts(self, v_ports: Array, excess: Array | None = None) -> Array:
+        """Voltages of every node: ports, then inner nodes.
+
+        Args:
+            v_ports: shape [samples, ports], V.
+            excess: device currents beyond the linear ones, shape [samples, devices], A.
+
+        Returns:
+            Shape [samples, nodes], V.
+        """
+        if self._inner is None:
+            return v_ports
+        right = -(self._to_ports.T @ v_ports.T)
+        if excess is not None:
+            right -= self._across[:, self._ports :].T @ excess.T
+        return np.hstack([v_ports, self._inner.solve(np.ascontiguousarray(right)).T])
+
+    def device_volts(self, v_ports: Array, excess: Array | None = None) -> Array:
+        """Voltage across every present device, [samples, devices], V; arguments as above."""
+        return np.asarray((self._across @ self.wire_volts(v_ports, excess).T).T)
+
+    def port_amps(self, excess: Array) -> Array:
+        """Current into each grounded port due to a device current excess, [samples, ports], A."""
+        direct = (self._across[:, : self._ports].T @ excess.T).T
+        if self._inner is None:
+            return np.asarray(direct)
+        inner = self._inner.solve(np.ascontiguousarray(self._across[:, self._ports :].T @ excess.T))
+        return np.asarray(direct - (self._to_ports @ inner).T)
+
+
+def reduce_array(crossbar: Crossbar, linear: Array | None = None) -> Reduction:
+    """Eliminate the inner nodes of an array.
+
+    Args:
+        crossbar: the array.
+        linear: conductance to linearise each device with, shape [m, n], S; the programmed one if
+            not given.
+    """
+    word, bit, nodes = _nodes(crossbar)
+    m, n = crossbar.g.shape
+    present = np.flatnonzero(~np.isnan(crossbar.g.ravel()))
+    g = crossbar.g.ravel()[present]
+    g_linear = g if linear is None else linear.ravel()[present]
+    matrix = _laplacian(crossbar, word, bit, nodes, present, g_linear)
+    ports = m + n
+    across = _difference(word.ravel()[present], bit.ravel()[present], nodes)
+    if nodes == ports:
+        return Reduction(matrix.toarray(), present, g, g_linear, across, None, None, ports)
+    to_ports = csr_matrix(matrix[:ports, ports:])
+    try:
+        # Symmetric and positive definite: no pivoting needed, the ordering stays sparse.
+        inner = splu(csc_matrix(matrix[ports:, ports:]), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
+    except RuntimeError as error:
+        raise SimulationError(f"the array's wires could not be solved ({error})", where=crossbar.name) from error
+    admittance = matrix[:ports, :ports].toarray()
+    for left in range(0, ports, _BLOCK):
+        columns = to_ports[left : left + _BLOCK].T.toarray()
+        admittance[:, left : left + _BLOCK] -= to_ports @ inner.solve(columns)
+    return Reduction(admittance, present, g, g_linear, across, inner, to_ports, ports)
+
+
+def _nodes(crossbar: Crossbar) -> tuple[Any, Any, int]:
+    """Node numbers of the row and column wire at every crossing, [m, n], and their count."""
+    m, n = crossbar.g.shape
+    count = m + n
+    if crossbar.r_row > 0:
+        word = count + np.arange(m * n).reshape(m, n)
+        count += m * n
+    else:
+        word = np.repeat(np.arange(m)[:, None], n, axis=1)
+    if crossbar.r_col > 0:
+        bit = count + np.arange(m * n).reshape(m, n)
+        count += m * n
+    else:
+        bit = np.repeat(m + np.arange(n)[None, :], m, axis=0)
+    return word, bit, count
+
+
+def _laplacian(crossbar: Crossbar, word: Any, bit: Any, nodes: int, present: Any, g: Array) -> Any:
+    m, n = crossbar.g.shape
+    starts, ends, values = [word.ravel()[present]], [bit.ravel()[present]], [g]
+    if crossbar.r_row > 0:
+        starts += [np.arange(m), word[:, :-1].ravel()]
+        ends += [word[:, 0], word[:, 1:].ravel()]
+        values.append(np.full(m * n, 1.0 / crossbar.r_row))
+    if crossbar.r_col > 0:
+        starts += [bit[:-1].ravel(), bit[-1]]
+        ends += [bit[1:].ravel(), m + np.arange(n)]
+        values.append(np.full(m * n, 1.0 / crossbar.r_col))
+    a, b, y = np.concatenate(starts), np.concatenate(ends), np.concatenate(values)
+    rows, cols = np.concatenate([a, b, a, b]), np.concatenate([a, b, b, a])
+    return coo_matrix((np.concatenate([y, y, -y, -y]), (rows, cols)), shape=(nodes, nodes)).tocsr()
+
+
+def _difference(a: Any, b: Any, nodes: int) -> Any:
+    rows = np.tile(np.arange(len(a)), 2)
+    signs = np.repeat([1.0, -1.0], len(a))
+    return csr_matrix((signs, (rows, np.concatenate([a, b]))), shape=(len(a), nodes))
