@@ -27,9 +27,9 @@ def train(data: Data, epochs: int) -> torch.nn.Module:
     optimizer = torch.optim.AdamW(network.parameters(), lr=5e-3, weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=epochs)
     for _ in range(epochs):
-        for chosen in torch.randperm(len(x)).split(BATCH):
+        for chosen in torch.split(torch.randperm(len(x)), BATCH):
             optimizer.zero_grad()
-            torch.nn.functional.cross_entropy(network(x[chosen]), y[chosen]).backward()
+            torch.autograd.backward(torch.nn.functional.cross_entropy(network(x[chosen]), y[chosen]))
             optimizer.step()
         schedule.step()
     return network.eval()

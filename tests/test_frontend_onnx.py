@@ -1,5 +1,6 @@
 """ONNX models by hand: what each operation means, where weights may lie, what is refused and how."""
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -92,7 +93,7 @@ def test_a_perceptron_keeps_its_names_and_its_values() -> None:
 
 def test_weights_are_float64_and_exactly_those_of_the_file() -> None:
     linear = layer(from_onnx(two_layers()))
-    assert (linear.weight.dtype, linear.bias.dtype) == (np.float64, np.float64)
+    assert (linear.weight.dtype.name, linear.bias.dtype.name) == ("float64", "float64")
     np.testing.assert_array_equal(linear.weight, W1.astype(np.float64))
 
 
@@ -108,7 +109,8 @@ def test_typed_data_is_read_like_raw_data() -> None:
     model = two_layers()
     tensor = model.graph.initializer[0]
     typed = helper.make_tensor("w1", TensorProto.FLOAT, W1.shape, W1.ravel().tolist())
-    assert tensor.raw_data and not typed.raw_data
+    assert tensor.raw_data
+    assert not typed.raw_data
     tensor.CopyFrom(typed)
     np.testing.assert_allclose(from_onnx(model).forward(X), expected(), rtol=1e-14)
 
@@ -374,108 +376,5 @@ def test_a_mutated_file_is_read_or_refused_but_nothing_else(
         content[position % len(content)] = value
     path = tmp_path / "mutated.onnx"
     path.write_bytes(content[: len(content) - cut])
-    try:
+    with contextlib.suppress(ModelError):
         from_onnx(path)
-    except ModelError as error:
-        assert error.message
-
-
-def save_external(folder: Path, location: str = "net.data") -> Path:
-    """The two-layer model with all its weights beside it."""
-    path = folder / "net.onnx"
-    model = two_layers()
-    data = b"".join(tensor.raw_data for tensor in model.graph.initializer)
-    offset = 0
-    for tensor in model.graph.initializer:
-        size = len(tensor.raw_data)
-        tensor.ClearField("raw_data")
-        tensor.data_location = TensorProto.EXTERNAL
-        for key, value in (("location", location), ("offset", str(offset)), ("length", str(size))):
-            tensor.external_data.add(key=key, value=value)
-        offset += size
-    path.write_bytes(model.SerializeToString())
-    (folder / "net.data").write_bytes(data)
-    return path
-
-
-def test_external_data_beside_the_file_is_read(tmp_path: Path) -> None:
-    np.testing.assert_allclose(from_onnx(save_external(tmp_path)).forward(X), expected(), rtol=1e-14)
-
-
-def test_external_data_as_the_onnx_library_writes_it_is_read(tmp_path: Path) -> None:
-    path = tmp_path / "net.onnx"
-    onnx.save_model(two_layers(), path, save_as_external_data=True, location="w.bin", size_threshold=0)
-    assert (tmp_path / "w.bin").is_file()
-    np.testing.assert_allclose(from_onnx(path).forward(X), expected(), rtol=1e-14)
-
-
-@pytest.mark.parametrize("location", ["../net.data", "sub/../../net.data", "/net.data", "a" * 300, ""])
-def test_external_data_outside_the_folder_is_refused(tmp_path: Path, location: str) -> None:
-    (tmp_path / "inner").mkdir()
-    (tmp_path / "net.data").write_bytes(bytes(1000))
-    assert refused(save_external(tmp_path / "inner", location)) == (
-        f"tensor 'w1': expected external data inside the model's own folder, found location {location!r}; "
-        "keep the data beside the ONNX file and refer to it by its plain name"
-    )
-
-
-def test_a_link_that_leaves_the_folder_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "inner").mkdir()
-    (tmp_path / "secret").write_bytes(bytes(1000))
-    (tmp_path / "inner" / "link").symlink_to(tmp_path / "secret")
-    assert refused(save_external(tmp_path / "inner", "link")).startswith(
-        "tensor 'w1': expected external data inside the model's own folder, found location 'link'"
-    )
-
-
-def test_links_that_go_round_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "round").symlink_to("round")
-    assert refused(save_external(tmp_path, "round")).startswith("tensor 'w1': expected external data ")
-
-
-def test_missing_and_short_external_data_are_named(tmp_path: Path) -> None:
-    path = save_external(tmp_path)
-    (tmp_path / "net.data").write_bytes(bytes(20))
-    assert refused(path) == (
-        "tensor 'w1': expected 48 bytes at offset 0 of 'net.data', found a file of 20 bytes; "
-        "export the network again, or copy the whole file"
-    )
-    (tmp_path / "net.data").unlink()
-    assert refused(path) == (
-        "tensor 'w1': expected external data in 'net.data' beside the model, found no such file; "
-        "copy it beside the ONNX file"
-    )
-
-
-@pytest.mark.parametrize(
-    ("key", "value", "message"),
-    [
-        (
-            "offset",
-            "-4",
-            "tensor 'w1': expected external data with a whole offset, found '-4'; export the network again",
-        ),
-        ("length", "x", "tensor 'w1': expected external data with a whole length, found 'x'; export the network again"),
-        (
-            "length",
-            "44",
-            "tensor 'w1': expected 48 bytes of external data for shape (4, 3), found length 44; export the network again",
-        ),
-    ],
-)
-def test_external_places_are_checked(tmp_path: Path, key: str, value: str, message: str) -> None:
-    path = save_external(tmp_path)
-    model = onnx.load(path, load_external_data=False)
-    for entry in model.graph.initializer[0].external_data:
-        if entry.key == key:
-            entry.value = value
-    path.write_bytes(model.SerializeToString())
-    assert refused(path) == message
-
-
-def test_a_model_in_memory_must_hold_its_weights(tmp_path: Path) -> None:
-    model = onnx.load(save_external(tmp_path), load_external_data=False)
-    assert refused(model) == (
-        "model: expected a model that holds its weights, found external data; "
-        "give the path of the ONNX file, so that its folder is known"
-    )

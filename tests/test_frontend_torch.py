@@ -101,10 +101,10 @@ def test_the_graph_gives_what_torch_gives(
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_weights_of_every_width_are_kept_exactly(dtype: torch.dtype) -> None:
-    module = nn.Sequential(OrderedDict(fc=nn.Linear(4, 3))).to(dtype)
-    op = from_module(module).node("fc").op
+    linear = nn.Linear(4, 3).to(dtype)
+    op = from_module(nn.Sequential(OrderedDict(fc=linear))).node("fc").op
     assert isinstance(op, Linear)
-    np.testing.assert_array_equal(op.weight, module.fc.weight.detach().double().numpy())
+    np.testing.assert_array_equal(op.weight, linear.weight.detach().double().numpy())
 
 
 def test_layers_keep_the_names_of_the_module() -> None:
@@ -247,7 +247,7 @@ def test_an_onnx_file_is_read(here: Path) -> None:
 def test_files_that_can_run_code_are_refused(suffix: str) -> None:
     reason = (
         f"expected a file that is only data, found {suffix.lower()}, which can run code when it is read; "
-        "export the network to ONNX, or save its weights as safetensors and name the function that builds it"
+        "export the network to ONNX, or save its weights as safetensors and name the function that makes it"
     )
     assert refused(lambda: load_model(f"net{suffix}")) == f"net{suffix}: {reason}"
     assert refused(lambda: load_model("mynets:net", Path(f"w{suffix}"))) == f"w{suffix}: {reason}"
@@ -361,7 +361,8 @@ def test_the_shipped_network_reads_the_held_out_digits() -> None:
 
 def example() -> ModuleType:
     spec = importlib.util.spec_from_file_location("train_digits_mlp", EXAMPLE)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

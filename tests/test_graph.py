@@ -134,7 +134,8 @@ def with_bad_bias() -> Graph:
     [
         (
             with_bad_weight,
-            "layer 'n1': expected finite values, found nan in weight[0, 2] (2 in all); train or export the network again",
+            "layer 'n1': expected finite values, found nan in weight[0, 2] (2 in all); "
+            "train or export the network again",
         ),
         (
             with_bad_bias,

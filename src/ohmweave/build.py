@@ -93,4 +93,9 @@ def _stage_cell(plan: Plan, stage: Stage, opamp: Cell) -> Cell:
             parts.append(Instance(f"act{j}", shape, (f"a{j}", f"y{j}")))
     lines_in = (stage.inputs + stage.bias_rows) * design.scheme.lines_per_input
     ports = (*(f"r{i}" for i in range(lines_in)), *(f"y{j}" for j in range(stage.outputs)))
-    return Cell(f"stage_{stage.name}", ports, tuple(parts), note=f"{stage.inputs} inputs, {stage.bias_rows} bias rows, {stage.outputs} outputs")
+    return Cell(
+        f"stage_{stage.name}",
+        ports,
+        tuple(parts),
+        note=f"{stage.inputs} inputs, {stage.bias_rows} bias rows, {stage.outputs} outputs",
+    )

@@ -162,7 +162,9 @@ class Crossbar:
     def __post_init__(self) -> None:
         _check_name(self.name)
         if self.g.shape != (len(self.rows), len(self.cols)):
-            raise ValueError(f"crossbar {self.name}: g has shape {self.g.shape}, ports ask for {(len(self.rows), len(self.cols))}")
+            raise ValueError(
+                f"crossbar {self.name}: g has shape {self.g.shape}, ports ask for {(len(self.rows), len(self.cols))}"
+            )
 
     @property
     def devices(self) -> int:

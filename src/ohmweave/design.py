@@ -8,7 +8,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
-from ohmweave.blocks import Activation, Driver, Finite, Ideal, OpAmp, OutputClamp, SigmoidPair, TanhPair, activations, opamps
+from ohmweave.blocks import (
+    Activation,
+    Driver,
+    Finite,
+    Ideal,
+    OpAmp,
+    OutputClamp,
+    SigmoidPair,
+    TanhPair,
+    activations,
+    opamps,
+)
 from ohmweave.devices import Device, Linear, devices
 from ohmweave.errors import DesignError, UnitError
 from ohmweave.registry import nearest
@@ -38,7 +49,9 @@ class ArrayChoice:
         for name in ("rows", "cols"):
             if getattr(self, name) < 2:
                 raise DesignError(
-                    f"expected at least 2, found {getattr(self, name)}", where=f"array.{name}", remedy=f"try {name} = 64"
+                    f"expected at least 2, found {getattr(self, name)}",
+                    where=f"array.{name}",
+                    remedy=f"try {name} = 64",
                 )
         for name in ("r_row", "r_col"):
             if not getattr(self, name) >= 0.0:
@@ -153,7 +166,9 @@ class Design:
             if item.name in _kinds():
                 lines.append(f'kind = "{_kind_of(item.name, choice)}"')
             hints = get_type_hints(type(choice), include_extras=True)
-            lines += [f"{f.name} = {_write_value(getattr(choice, f.name), hints[f.name])}" for f in dataclasses.fields(choice)]
+            lines += [
+                f"{f.name} = {_write_value(getattr(choice, f.name), hints[f.name])}" for f in dataclasses.fields(choice)
+            ]
             lines.append("")
         return "\n".join(lines)
 

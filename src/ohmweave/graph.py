@@ -291,7 +291,9 @@ def _check(nodes: tuple[Node, ...], outputs: tuple[str, ...]) -> dict[str, Shape
         raise ModelError("expected the network to begin with its input", where="graph")
     for node in nodes:
         if node.name in shapes:
-            raise ModelError("this name is used twice", where=f"layer {node.name!r}", remedy="give each layer its own name")
+            raise ModelError(
+                "this name is used twice", where=f"layer {node.name!r}", remedy="give each layer its own name"
+            )
         unknown = [name for name in node.inputs if name not in shapes]
         if unknown:
             raise ModelError(f"reads {unknown[0]!r}, which no earlier layer makes", where=f"layer {node.name!r}")

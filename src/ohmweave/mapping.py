@@ -12,7 +12,7 @@ import numpy as np
 from ohmweave.blocks import Activation, Readout, Through, readouts
 from ohmweave.design import Design
 from ohmweave.errors import DataError, DesignError, ModelError
-from ohmweave.graph import Flatten, Graph, Identity, Input, Linear, Node, Relu, Reshape, Sigmoid, Softmax, Tanh
+from ohmweave.graph import Flatten, Graph, Identity, Linear, Node, Relu, Reshape, Sigmoid, Softmax, Tanh
 from ohmweave.units import Array
 
 __all__ = ["Plan", "Stage", "Tile", "plan"]
@@ -219,11 +219,14 @@ def _chains(graph: Graph) -> tuple[list[list[Node]], list[Node]]:
         where = f"layer {node.name!r}"
         if node.inputs != (previous,):
             raise ModelError(
-                f"expected a chain of layers, found one that reads {', '.join(node.inputs)} instead of {previous}", where=where
+                f"expected a chain of layers, found one that reads {', '.join(node.inputs)} instead of {previous}",
+                where=where,
             )
         previous = node.name
         if host and not isinstance(node.op, Identity | Flatten | Reshape):
-            raise ModelError("expected nothing after Softmax, which stays on the host", where=where, remedy="remove the layer")
+            raise ModelError(
+                "expected nothing after Softmax, which stays on the host", where=where, remedy="remove the layer"
+            )
         if isinstance(node.op, Linear):
             chains.append([node])
         elif isinstance(node.op, Softmax) or host:

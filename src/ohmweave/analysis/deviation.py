@@ -9,7 +9,7 @@ from ohmweave.graph import Graph
 from ohmweave.mapping import Plan
 from ohmweave.units import Array
 
-__all__ = ["Deviation", "StageError", "deviation", "stage_errors"]
+__all__ = ["Deviation", "StageError", "deviation", "stage_errors", "stage_values"]
 
 
 @dataclass(frozen=True)
@@ -61,13 +61,18 @@ class StageError:
     largest: float
 
 
-def stage_errors(plan: Plan, stage_volts: Mapping[str, Array], x: Array) -> dict[str, StageError]:
-    """Compare each stage's outputs in network units with the network's own values."""
-    ideal = stage_values(plan.graph, plan, x)
+def stage_errors(plan: Plan, stage_volts: Mapping[str, Array], ideal: Mapping[str, Array]) -> dict[str, StageError]:
+    """Compare each stage's outputs with the network's own values.
+
+    Args:
+        plan: gives the scales.
+        stage_volts: stage -> output voltages, [samples, outputs], V.
+        ideal: stage -> the network's values, same shapes, network units; see :func:`stage_values`.
+    """
     errors = {}
     for stage in plan.stages:
         expected = ideal[stage.name]
-        difference = (stage_volts[stage.name] / stage.s_out - expected) / np.abs(expected).max()
+        difference = (stage_volts[stage.name] / stage.s_out - expected) / max(np.abs(expected).max(), 1e-300)
         errors[stage.name] = StageError(float(np.sqrt(np.mean(difference**2))), float(np.abs(difference).max()))
     return errors
 

@@ -85,4 +85,3 @@ class PrecisionRectifier:
     def respond(self, v: Array, s_in: float, s_out: float) -> Array:
         """max(-v, 0)."""
         return np.maximum(-v, 0.0)
-

@@ -23,7 +23,9 @@ class Driver:
     def __post_init__(self) -> None:
         if not self.r_source >= 0.0:
             raise DesignError(
-                f"expected at least 0 ohm, found {self.r_source:g} ohm", where="driver.r_source", remedy='try r_source = "1 ohm"'
+                f"expected at least 0 ohm, found {self.r_source:g} ohm",
+                where="driver.r_source",
+                remedy='try r_source = "1 ohm"',
             )
 
     def cell(self, name: str, lines: int) -> Cell:

@@ -5,13 +5,14 @@ from typing import Annotated
 
 import numpy as np
 
-from ohmweave.circuit import Behavioural, Cell, Instance, Resistor, Vccs, Vcvs, VoltageSource
+from ohmweave.circuit import Behavioural, Cell, CurrentSource, Instance, Resistor, Vccs, Vcvs
 from ohmweave.errors import DesignError
 from ohmweave.units import Array, Unit
 
 __all__ = ["Finite", "Ideal", "SwingClamp"]
 
-_CLAMP_PER_GAIN = 1e3
+_STAGE_OHM_PER_GAIN = 100.0
+_CLAMP_SIEMENS = 10.0
 _CORNER = 1e-6
 
 
@@ -45,14 +46,18 @@ class SwingClamp:
     def expression(self, x: str) -> str:
         """The same in SPICE's words."""
         above, below = f"({x}-({self.high!r}))", f"(({self.low!r})-{x})"
-        parts = [f"{u}+sqrt({u}*{u}+{_CORNER * _CORNER!r})" for u in (above, below)]
-        return f"{self.siemens / 2!r}*(({parts[0]})-({parts[1]}))"
+        return f"{self.siemens!r}*({_positive_expression(above)}-{_positive_expression(below)})"
 
 
 def _positive(u: Array) -> Array:
-    # The conjugate form where u < 0: the plain sum would cancel to nothing there.
-    root = np.sqrt(u * u + _CORNER * _CORNER)
-    return np.where(u > 0, 0.5 * (u + root), 0.5 * _CORNER * _CORNER / (root - np.minimum(u, 0.0)))
+    # Written without the difference of nearly equal terms that (u + sqrt(u^2 + w^2)) / 2 is for u < 0.
+    size = np.abs(u)
+    return np.asarray(0.5 * (u + size) + 0.5 * _CORNER * _CORNER / (np.sqrt(u * u + _CORNER * _CORNER) + size))
+
+
+def _positive_expression(u: str) -> str:
+    square = _CORNER * _CORNER
+    return f"(0.5*({u}+abs({u}))+{0.5 * square!r}/(sqrt({u}*{u}+{square!r})+abs({u})))"
 
 
 def _positive_slope(u: Array) -> Array:
@@ -63,7 +68,9 @@ def _positive_slope(u: Array) -> Array:
 class _MacroModel:
     """A gain stage with limits, a buffer and an output resistance (after Boyle et al., IEEE JSSC 1974).
 
-    x + i_clamp(x) * 1 ohm = A (v_p - v_n + V_os), v_out = x - R_o i_out.
+    x + R_x i_clamp(x) = A (v_p - v_n + V_os), v_out = x - R_o i_out. The stage's own resistance R_x
+    grows with the gain: its currents then stay near those of the circuit around it, and a simulator's
+    absolute tolerance means the same for both.
     """
 
     @property
@@ -73,29 +80,39 @@ class _MacroModel:
 
     def cell(self, name: str, floor: float | None = None) -> Cell:
         """The circuit, ports p, n, out; ``floor`` (V) raises the lower output limit."""
-        gain, r_out, offset, low, high = self.macro
-        clamp = SwingClamp(low if floor is None else floor, high, _CLAMP_PER_GAIN * gain)
-        plus = "po" if offset else "p"
-        parts = [Instance("os", VoltageSource(offset), (plus, "p"))] if offset else []
+        gain, r_out, offset, _, _ = self.macro
+        clamp, r_stage = self._clamp(floor), _STAGE_OHM_PER_GAIN * gain
+        # The offset enters as a current of the stage: a source in series with the input would give the
+        # matrix a zero pivot for every op-amp, which costs a sparse solver its ordering.
+        parts = [Instance("os", CurrentSource(gain * offset / r_stage), ("0", "x"))] if offset else []
         parts += [
-            Instance("a", Vccs(gain), ("0", "x", plus, "n")),
-            Instance("x", Resistor(1.0), ("x", "0")),
+            Instance("a", Vccs(gain / r_stage), ("0", "x", "p", "n")),
+            Instance("x", Resistor(r_stage), ("x", "0")),
             Instance("lim", Behavioural(clamp), ("x", "0", "x", "0")),
             Instance("buf", Vcvs(1.0), ("y" if r_out else "out", "0", "x", "0")),
         ]
         if r_out:
             parts.append(Instance("o", Resistor(r_out), ("y", "out")))
-        return Cell(name, ("p", "n", "out"), tuple(parts), note=f"op-amp, gain {gain:g}, output {r_out:g} ohm, {clamp.low:g} to {high:g} V")
+        return Cell(
+            name,
+            ("p", "n", "out"),
+            tuple(parts),
+            note=f"op-amp, gain {gain:g}, output {r_out:g} ohm, {clamp.low:g} to {clamp.high:g} V",
+        )
 
     def respond(self, e: Array, floor: float | None = None) -> Array:
         """Open-circuit output in V for an input difference ``e`` = v_p - v_n (V)."""
-        gain, _, offset, low, high = self.macro
-        clamp = SwingClamp(low if floor is None else floor, high, _CLAMP_PER_GAIN * gain)
+        gain, _, offset, _, _ = self.macro
+        clamp, r_stage = self._clamp(floor), _STAGE_OHM_PER_GAIN * gain
         drive = gain * (e + offset)
         x = np.clip(drive, clamp.low, clamp.high)
         for _ in range(60):
-            x = x - (x + clamp.value(x) - drive) / (1.0 + clamp.slope(x))
+            x = x - (x + r_stage * clamp.value(x) - drive) / (1.0 + r_stage * clamp.slope(x))
         return x
+
+    def _clamp(self, floor: float | None) -> SwingClamp:
+        _, _, _, low, high = self.macro
+        return SwingClamp(low if floor is None else floor, high, _CLAMP_SIEMENS)
 
 
 @dataclass(frozen=True)
@@ -124,9 +141,15 @@ class Finite(_MacroModel):
 
     def __post_init__(self) -> None:
         if not self.gain >= 1.0:
-            raise DesignError(f"expected a gain of at least 1, found {self.gain:g}", where="opamp.gain", remedy="try gain = 1e4")
+            raise DesignError(
+                f"expected a gain of at least 1, found {self.gain:g}", where="opamp.gain", remedy="try gain = 1e4"
+            )
         if not self.r_out >= 0.0:
-            raise DesignError(f"expected at least 0 ohm, found {self.r_out:g} ohm", where="opamp.r_out", remedy='try r_out = "100 ohm"')
+            raise DesignError(
+                f"expected at least 0 ohm, found {self.r_out:g} ohm",
+                where="opamp.r_out",
+                remedy='try r_out = "100 ohm"',
+            )
         if not self.v_low < 0.0 < self.v_high:
             raise DesignError(
                 f"expected v_low < 0 V < v_high, found {self.v_low:g} V and {self.v_high:g} V",
@@ -143,6 +166,8 @@ class Finite(_MacroModel):
 @dataclass(frozen=True)
 class Ideal(_MacroModel):
     """An op-amp with a gain of 1e8 and no output resistance, offset or quiescent power.
+
+    Not infinite, because it is a circuit that SPICE has to solve; its errors are near 1e-8.
 
     Args:
         v_low: lowest output, V.

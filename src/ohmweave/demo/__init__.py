@@ -1,1 +1,1 @@
-"""The network the demonstration compiles: a perceptron for handwritten digits and its trained weights."""
+"""The demonstration: a network for handwritten digits with its trained weights, and the story told with it."""

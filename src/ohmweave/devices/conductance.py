@@ -39,7 +39,9 @@ class ConductanceRange:
             )
         if self.levels < 0 or self.levels == 1:
             raise DesignError(
-                f"expected 0 (analog) or at least 2 levels, found {self.levels}", where="device.levels", remedy="set levels = 0"
+                f"expected 0 (analog) or at least 2 levels, found {self.levels}",
+                where="device.levels",
+                remedy="set levels = 0",
             )
 
     @property
@@ -47,7 +49,7 @@ class ConductanceRange:
         """Lowest and highest conductance, S."""
         return self.g_off, self.g_on
 
-    def program(self, target: Array, rng: Generator) -> Array:  # noqa: ARG002 - deterministic here, random in other devices
+    def program(self, target: Array, rng: Generator) -> Array:
         """Round each target (S) to the nearest level; analog devices reach it exactly."""
         if self.levels == 0:
             return target.copy()

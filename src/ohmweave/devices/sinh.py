@@ -46,7 +46,9 @@ class Sinh(ConductanceRange):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.v0 > 0.0:
-            raise DesignError(f"expected a positive voltage, found {self.v0} V", where="device.v0", remedy='try v0 = "0.33 V"')
+            raise DesignError(
+                f"expected a positive voltage, found {self.v0} V", where="device.v0", remedy='try v0 = "0.33 V"'
+            )
 
     def current(self, v: Array, g: Array) -> Array:
         """Current in A at voltage ``v`` (V) and small-signal conductance ``g`` (S)."""

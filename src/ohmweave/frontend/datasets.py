@@ -113,7 +113,7 @@ def _same_length(samples: int, labels: int, where: str | Path) -> None:
         raise bad(where, f"expected {samples} labels, one a sample, found {labels}", "give matching samples and labels")
 
 
-def _npz(rest: str, default: str) -> Data:
+def _npz(rest: str, _default: str) -> Data:
     path = Path(rest)
     if not path.is_file():
         raise bad(path, "expected an .npz file, found no such file", "check the path")

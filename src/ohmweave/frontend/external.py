@@ -134,7 +134,7 @@ def _inside(location: str, folder: Path, where: str) -> Path:
             where=where,
             remedy="keep the data beside the ONNX file and refer to it by its plain name",
         )
-    if not path.is_file():
+    if not _is_file(path):
         raise ModelError(
             f"expected external data in {location!r} beside the model, found no such file",
             where=where,
@@ -150,8 +150,15 @@ def _resolve(location: str, home: Path) -> Path | None:
     try:
         # resolve() follows links, so that a link which leaves the folder is seen too.
         return (home / given).resolve()
-    except (OSError, RuntimeError):  # a name that is too long, links that go round
+    except (OSError, RuntimeError):  # links that go round
         return None
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long
+        return False
 
 
 def _size(tensor: onnx.TensorProto, where: str) -> int:
@@ -159,7 +166,8 @@ def _size(tensor: onnx.TensorProto, where: str) -> int:
     if width is None or any(dim < 0 for dim in tensor.dims):
         kinds = ", ".join(onnx.TensorProto.DataType.Name(onnx.TensorProto.DataType.ValueType(kind)) for kind in _WIDTHS)
         raise ModelError(
-            f"expected external data of a known size ({kinds}), found type {tensor.data_type}, shape {tuple(tensor.dims)}",
+            f"expected external data of a known size ({kinds}), "
+            f"found type {tensor.data_type}, shape {tuple(tensor.dims)}",
             where=where,
             remedy="export the network with floating-point weights",
         )

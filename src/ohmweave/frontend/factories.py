@@ -65,7 +65,7 @@ def _refuse_code(name: str) -> None:
         raise ModelError(
             f"expected a file that is only data, found {suffix}, which can run code when it is read",
             where=name,
-            remedy="export the network to ONNX, or save its weights as safetensors and name the function that builds it",
+            remedy="export the network to ONNX, or save its weights as safetensors and name the function that makes it",
         )
 
 

@@ -108,7 +108,8 @@ def _decode_all(named: Sequence[tuple[str, _Entry]], root: Path) -> tuple[Array,
         if pixels.shape != first.shape:
             raise bad(
                 root / Path(*entry.parts),
-                f"expected an image of shape {first.shape} (channels, height, width) like the first, found {pixels.shape}",
+                f"expected an image of shape {first.shape} (channels, height, width) like the first, "
+                f"found {pixels.shape}",
                 "bring all images to one size and mode",
             )
         x[index] = pixels / 255.0

@@ -8,6 +8,7 @@ two replacements and one formatting of its device values. The lines are those of
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ohmweave.circuit import Crossbar
 from ohmweave.netlist.dialect import Dialect, number
@@ -29,16 +30,18 @@ def array_text(crossbar: Crossbar, dialect: Dialect) -> Iterator[str]:
     for resistance in (crossbar.r_row, crossbar.r_col):
         if not 0.0 <= resistance < np.inf:
             raise ValueError(f"crossbar {crossbar.name}: expected a wire of at least 0 ohm, found {resistance}")
+    present = ~np.isnan(crossbar.g)
+    whole = np.all(present, axis=1)
+    values = _values(crossbar, present)
     inner, last = _pieces(crossbar, dialect, last=False), _pieces(crossbar, dialect, last=True)
-    whole = np.full(n, True)
-    full = _template(inner, whole)
+    full = _template(inner, [True] * n)
     for i in range(m):
-        row = crossbar.g[i]
-        present = ~np.isnan(row)
-        everything = bool(present.all())
-        template = full if everything and i < m - 1 else _template(inner if i < m - 1 else last, present)
-        values = _values(crossbar, i, row if everything else row[present])
-        yield template.replace(_ROW, str(i)).replace(_NEXT, str(i + 1)) % values
+        template, row = full, values[i].tolist()
+        if i == m - 1 or not whole[i]:
+            here = present[i].tolist()
+            template = _template(inner if i < m - 1 else last, here)
+            row = [value for value, there in zip(row, here, strict=True) if there]
+        yield template.replace(_ROW, str(i)).replace(_NEXT, str(i + 1)) % tuple(row)
 
 
 def _pieces(crossbar: Crossbar, dialect: Dialect, *, last: bool) -> list[tuple[str, str]]:
@@ -64,14 +67,16 @@ def _device(crossbar: Crossbar, dialect: Dialect, name: str, nets: tuple[str, st
     return dialect.call(name, nets, crossbar.device.name, {"g": "%r"})
 
 
-def _template(pieces: list[tuple[str, str]], present: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> str:
-    there = present.tolist()
-    return "".join(wires + device if here else wires for (wires, device), here in zip(pieces, there, strict=True))
+def _template(pieces: list[tuple[str, str]], present: list[bool]) -> str:
+    return "".join(wires + device if here else wires for (wires, device), here in zip(pieces, present, strict=True))
 
 
-def _values(crossbar: Crossbar, i: int, g: Array) -> tuple[float, ...]:
-    if not (np.all(g > 0.0) and np.all(np.isfinite(g))):
+def _values(crossbar: Crossbar, present: NDArray[np.bool_]) -> Array:
+    """What each device's line says: its resistance (ohm), or the conductance of a device cell (S)."""
+    wrong = np.argwhere(present & ~((crossbar.g > 0.0) & np.isfinite(crossbar.g)))
+    if len(wrong):
+        i, j = (int(index) for index in wrong[0])
         raise ValueError(
-            f"crossbar {crossbar.name}: expected positive finite conductances in row {i}, found {g.tolist()}"
+            f"crossbar {crossbar.name}: expected positive finite conductances, found {crossbar.g[i, j]} at ({i}, {j})"
         )
-    return tuple((g if crossbar.device is not None else 1.0 / g).tolist())
+    return crossbar.g if crossbar.device is not None else 1.0 / crossbar.g

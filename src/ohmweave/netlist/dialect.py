@@ -1,6 +1,7 @@
 """What a dialect is: pure makers of text, one card or comment each."""
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -9,6 +10,7 @@ from ohmweave.circuit import Diode, Primitive
 __all__ = ["Dialect", "number", "one_line"]
 
 _LONGEST_COMMENT = 200
+_HARMFUL = re.compile(r"[^ -~]|[\\`]")
 
 
 class Dialect(Protocol):
@@ -68,6 +70,7 @@ def number(value: float) -> str:
 
 
 def one_line(text: str) -> str:
-    """Any text as one line of printable ASCII: everything else becomes an escape, a long tail is cut."""
-    safe = text.encode("unicode_escape").decode("ascii")
+    """Any text as one line of printable ASCII: what is not becomes ``<U+000A>`` and so on, a long tail is cut."""
+    # Backslashes go too: two of them at a line's end would continue it in some simulators.
+    safe = _HARMFUL.sub(lambda match: f"<U+{ord(match.group()):04X}>", text)
     return safe if len(safe) <= _LONGEST_COMMENT else safe[: _LONGEST_COMMENT - 3] + "..."

@@ -19,6 +19,10 @@ __all__ = ["Ngspice", "wrap"]
 
 _WIDTH = 100
 
+# ngspice has k/q of CODATA 2014 (its const.h), ohmweave the exact one of the SI of 2019. A diode's
+# emission takes up the ratio, so that n V_T is the same in both.
+_THERMAL_RATIO = (1.380649e-23 / 1.602176634e-19) / (1.38064852e-23 / 1.6021766208e-19)
+
 
 @dataclass(frozen=True)
 class Ngspice:
@@ -46,7 +50,8 @@ class Ngspice:
 
     def model(self, name: str, diode: Diode) -> str:
         """``.model name d(is= n=)``: no series resistance, no capacitance, no breakdown."""
-        return f".model {name} d(is={number(diode.saturation_current)} n={number(diode.emission)} rs=0 cjo=0 tt=0)"
+        emission = number(diode.emission * _THERMAL_RATIO)
+        return f".model {name} d(is={number(diode.saturation_current)} n={emission} rs=0 cjo=0 tt=0)"
 
     def resistor(self, name: str, nets: tuple[str, ...], ohms: str) -> str:
         """``rNAME p n ohms``."""

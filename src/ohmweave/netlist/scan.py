@@ -13,6 +13,8 @@ from ohmweave.errors import NetlistError
 __all__ = ["scan"]
 
 _ELEMENTS = frozenset("rclviegfhbdxqms")
+# These begin like an element, so they are refused by name.
+_COMMANDS = frozenset({"shell", "system", "source", "codemodel", "exec", "edit", "set", "load", "echo"})
 _PLAIN = frozenset({".subckt", ".ends", ".param", ".endl", ".global", ".end"})
 _MODELS = frozenset({"r", "c", "l", "d", "npn", "pnp", "nmos", "pmos", "vdmos", "njf", "pjf", "sw", "csw"})
 _OPTIONS = frozenset(
@@ -80,8 +82,9 @@ def _judge(lines: Iterable[str], where: str, *, inside_folder: bool) -> list[tup
     for number, card in _cards(lines, where):
         place = f"{where}:{number}"
         if card[0] != ".":
-            if card[0].lower() not in _ELEMENTS:
-                raise _refuse(card.split(maxsplit=1)[0], place)
+            name = card.split(maxsplit=1)[0]
+            if card[0].lower() not in _ELEMENTS or name.lower() in _COMMANDS:
+                raise _refuse(name, place)
             # Nearly all of a large file is plain elements; only these two can carry a file's name.
             if "=" in card or "ext" in card.lower():
                 _check_input(card, place)

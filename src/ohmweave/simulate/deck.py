@@ -1,7 +1,7 @@
 """A bench as an ngspice deck: one sweep over all samples, and where to find every probe in it."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
 from ohmweave.bench import Bench
@@ -13,7 +13,8 @@ from ohmweave.units import Array
 __all__ = ["Deck", "make_deck"]
 
 # A thousandth of SPICE's usual tolerances and less: Newton's last step then lies below 1e-9 of its value.
-OPTIONS = "reltol=1e-9 abstol=1e-15 vntol=1e-12 gmin=1e-15 itl1=1000 itl2=1000 temp=27 tnom=27"
+OPTIONS = "reltol=1e-9 abstol=1e-15 vntol=1e-12 gmin=1e-18 itl1=1000 itl2=1000 temp=27 tnom=27"
+_SOURCE_LETTERS: Mapping[type, str] = {Vcvs: "e", VoltageSource: "v"}
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Deck:
         inputs: vector of the current through each input's ammeter, p to n.
         terminals: vectors of each watched source's p and n terminal; ``None`` where it is ground.
         currents: vector of each watched source's current, p to n through the source.
+        drives: vector of the voltage at each driven port.
     """
 
     text: str
@@ -33,11 +35,12 @@ class Deck:
     inputs: tuple[str, ...]
     terminals: tuple[tuple[str | None, str | None], ...]
     currents: tuple[str, ...]
+    drives: tuple[str, ...]
 
     @property
     def vectors(self) -> tuple[str, ...]:
         """Every vector that is wanted, once, in order."""
-        wanted = (*self.probes, *chain.from_iterable(self.terminals), *self.inputs, *self.currents)
+        wanted = (*self.probes, *chain.from_iterable(self.terminals), *self.inputs, *self.currents, *self.drives)
         return tuple(dict.fromkeys(name for name in wanted if name is not None))
 
 
@@ -61,9 +64,9 @@ def make_deck(bench: Bench, library: str, *, klu: bool) -> Deck:
     probes = tuple(places.vector(probe) for probe in bench.probes)
     sources = [places.source(path) for path in bench.sources]
     inputs = tuple(f"i(vi{k})" for k in range(len(bench.inputs)))
-    deck = Deck("", probes, inputs, tuple(nets for nets, _ in sources), tuple(amps for _, amps in sources))
-    text = "\n".join(_lines(bench, library, deck.vectors, klu)) + "\n"
-    return Deck(text, deck.probes, deck.inputs, deck.terminals, deck.currents)
+    drives = tuple(f"v(p_{port})" for port in bench.inputs)
+    deck = Deck("", probes, inputs, tuple(nets for nets, _ in sources), tuple(amps for _, amps in sources), drives)
+    return replace(deck, text="\n".join(_lines(bench, library, deck.vectors, klu)) + "\n")
 
 
 def _lines(bench: Bench, library: str, vectors: tuple[str, ...], klu: bool) -> Iterator[str]:
@@ -106,9 +109,9 @@ class _Places:
         *names, last = path.split(".")
         trail = [*self._walk(path, names)]
         part = self._part(trail[-1][0] if trail else self.cell, last, path)
-        if not (isinstance(part, Instance) and isinstance(part.of, VoltageSource | Vcvs)):
+        letter = _SOURCE_LETTERS.get(type(part.of)) if isinstance(part, Instance) else None
+        if letter is None or isinstance(part, Crossbar):
             raise ValueError(f"{self.cell.name} has no voltage source {path!r}")
-        letter = "e" if isinstance(part.of, Vcvs) else "v"
         below = "".join(f".x{each.name}" for _, each in trail)
         terminals = (self._voltage(trail, part.nets[0]), self._voltage(trail, part.nets[1]))
         return terminals, f"i({letter}.x1{below}.{letter}{last})"

@@ -1,7 +1,7 @@
 """From a hierarchical cell to flat vectors of elements, crossbars kept whole."""
 
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +15,6 @@ from ohmweave.circuit import (
     DeviceLaw,
     Diode,
     Instance,
-    Law,
     Resistor,
     Vccs,
     Vcvs,
@@ -116,7 +115,7 @@ class FlatCircuit:
     transconductances: list[tuple[int, int, int, int, float]] = field(default_factory=list)
     currents: list[tuple[int, int, float]] = field(default_factory=list)
     branches: dict[str, Branch] = field(default_factory=dict)
-    laws: dict[Hashable, list[tuple[int, int, int, int]]] = field(default_factory=dict)
+    laws: dict[Any, list[tuple[int, int, int, int]]] = field(default_factory=dict)
     crossbars: list[PlacedCrossbar] = field(default_factory=list)
 
     def net(self, name: str) -> int:
@@ -172,7 +171,7 @@ def _place_primitive(flat: FlatCircuit, part: Instance, path: str, nets: tuple[i
             _follow(flat, _Programmed(device.law, g), (*_two(nets), *_two(nets)))
 
 
-def _follow(flat: FlatCircuit, law: "Law | DiodeLaw | _Programmed", nets: tuple[int, int, int, int]) -> None:
+def _follow(flat: FlatCircuit, law: Any, nets: tuple[int, int, int, int]) -> None:
     flat.laws.setdefault(law, []).append(nets)
 
 

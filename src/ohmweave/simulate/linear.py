@@ -7,6 +7,7 @@ factorisation answers all excitations; the answers are kept for the watched rows
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -109,9 +110,10 @@ def _stamps(flat: FlatCircuit, inputs: Sequence[int]) -> tuple[list[int], list[i
     for p, n, cp, cn, gm in [*flat.transconductances, *anchored]:
         entries += [(p, cp, gm), (p, cn, -gm), (n, cp, -gm), (n, cn, gm)]
     nets = len(flat.nets)
-    for row, b in enumerate(flat.branches.values(), start=nets):
-        entries += [(b.p, row, 1.0), (b.n, row, -1.0), (row, b.p, 1.0), (row, b.n, -1.0)]
-        entries += [(row, b.cp, -b.gain), (row, b.cn, b.gain)]
+    for row, branch in enumerate(flat.branches.values(), start=nets):
+        p, n = branch.p, branch.n
+        entries += [(p, row, 1.0), (n, row, -1.0), (row, p, 1.0), (row, n, -1.0)]
+        entries += [(row, branch.cp, -branch.gain), (row, branch.cn, branch.gain)]
     for row, net in enumerate(inputs, start=nets + len(flat.branches)):
         entries += [(net, row, 1.0), (row, net, 1.0)]
     kept = [entry for entry in entries if entry[0] != GROUND and entry[1] != GROUND and entry[2] != 0.0]
@@ -154,7 +156,7 @@ def _watch(
         [(GROUND, nets + branches + k) for k in range(len(bench.inputs))],
     ]
     edges = np.cumsum([0, *(len(group) for group in groups)])
-    spans = [slice(int(a), int(b)) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    spans = [slice(int(a), int(b)) for a, b in pairwise(edges)]
     return vstack([incidence(group, unknowns) for group in groups]).tocsr(), Watched(*spans)
 
 

@@ -125,9 +125,7 @@ class _Circuit:
             answer[rows] = self._full_newton(volts[rows], [v[rows] for v in across], first + int(sample))
         return answer, remarks | {f"full Newton on {len(open_samples)} samples"}
 
-    def _settle(
-        self, volts: Array, port_amps: Array, start: Array | None, first: int
-    ) -> tuple[Array, set[str], Array]:
+    def _settle(self, volts: Array, port_amps: Array, start: Array | None, first: int) -> tuple[Array, set[str], Array]:
         """Solve the nonlinear elements for given drives and array port currents."""
         r = self.response
         answer = r.constant + volts @ r.to_inputs.T

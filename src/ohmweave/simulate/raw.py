@@ -38,7 +38,9 @@ class RawFile:
         place = {name: index for index, name in enumerate(self.names)}
         missing = [name for name in names if name not in place]
         if missing:
-            raise SimulationError(f"expected the vector {missing[0]!r}, found none of that name ({len(missing)} missing in all)")
+            raise SimulationError(
+                f"expected the vector {missing[0]!r}, found none of that name ({len(missing)} missing in all)"
+            )
         return self.values[:, [place[name] for name in names]]
 
 

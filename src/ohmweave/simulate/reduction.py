@@ -97,7 +97,12 @@ def reduce_array(crossbar: Crossbar, linear: Array | None = None) -> Reduction:
     to_ports = csr_matrix(matrix[:ports, ports:])
     try:
         # Symmetric and positive definite: no pivoting needed, the ordering stays sparse.
-        inner = splu(csc_matrix(matrix[ports:, ports:]), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
+        inner = splu(
+            csc_matrix(matrix[ports:, ports:]),
+            permc_spec="MMD_AT_PLUS_A",
+            diag_pivot_thresh=0.0,
+            options={"SymmetricMode": True},
+        )
     except RuntimeError as error:
         raise SimulationError(f"the array's wires could not be solved ({error})", where=crossbar.name) from error
     admittance = matrix[:ports, :ports].toarray()

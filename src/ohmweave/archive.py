@@ -1,0 +1,151 @@
+"""Build directories: a chip as files that a person can open.
+
+    design.toml          every choice
+    graph.json           the network's structure        weights.safetensors   its arrays
+    plan.json            stages, tiles and scales       conductances.npz      targets and what was reached
+    netlist/chip.cir     the whole circuit
+    results/             what engines returned, written later
+
+``plan.json`` carries the digests of graph, design and plan; a directory whose files do not belong
+together is refused.
+"""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from ohmweave.chip import Chip
+from ohmweave.design import Design
+from ohmweave.errors import BuildError, ModelError, OhmweaveError
+from ohmweave.graph import Graph
+from ohmweave.mapping import Plan
+from ohmweave.units import Array
+
+__all__ = ["NETLIST", "RESULTS", "load", "save"]
+
+NETLIST = Path("netlist") / "chip.cir"
+RESULTS = Path("results")
+_PLAN = "plan.json"
+_FORMAT = 1
+
+
+def save(chip: Chip, directory: Path) -> Path:
+    """Write a build directory; it appears whole or not at all.
+
+    An older build of the same place is replaced; its results stay where the plan is the same.
+
+    Raises:
+        BuildError: the place holds something that is not a build.
+    """
+    if (
+        directory.exists()
+        and not (directory / _PLAN).is_file()
+        and (not directory.is_dir() or any(directory.iterdir()))
+    ):
+        raise BuildError(
+            "expected a new, an empty or a build directory, found other files",
+            where=str(directory),
+            remedy="choose another",
+        )
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
+    try:
+        partial.chmod(0o755)
+        _write(chip, partial)
+        _keep_results(chip, directory, partial)
+        if directory.exists():
+            retired = Path(tempfile.mkdtemp(prefix=f".{directory.name}.old.", dir=directory.parent))
+            directory.replace(retired / "build")
+            partial.replace(directory)
+            shutil.rmtree(retired)
+        else:
+            partial.replace(directory)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return directory
+
+
+def load(directory: Path) -> Chip:
+    """Read a build directory back.
+
+    Raises:
+        BuildError: no build, a broken file, or files that do not belong together.
+    """
+    if not (directory / _PLAN).is_file():
+        raise BuildError(
+            "expected a build directory, found none", where=str(directory), remedy="make one with ohmweave compile"
+        )
+    design = Design.load(directory / "design.toml")
+    structure = _read_json(directory / "graph.json")
+    header = _read_json(directory / _PLAN)
+    try:
+        if header["format"] != _FORMAT:
+            raise BuildError(
+                f"expected format {_FORMAT}, found {header['format']}",
+                where=str(directory / _PLAN),
+                remedy="compile again with this version",
+            )
+        graph = Graph.unpack(structure, load_file(directory / "weights.safetensors"))
+        plan = Plan.unpack(graph, design, header["plan"], _read_arrays(directory / "conductances.npz"))
+        digests = header["digests"]
+    except (KeyError, TypeError, ValueError, AttributeError, SafetensorError, OSError, ModelError) as error:
+        raise BuildError(
+            f"is broken ({type(error).__name__}: {error})", where=str(directory), remedy="compile again"
+        ) from error
+    for name, found in (("graph", graph.digest()), ("design", design.digest()), ("plan", plan.digest())):
+        if digests.get(name) != found:
+            raise BuildError(
+                f"the {name} is not the one this build was made from (digest {found[:12]}, expected {str(digests.get(name))[:12]})",
+                where=str(directory),
+                remedy="compile again",
+            )
+    return Chip(plan)
+
+
+def _write(chip: Chip, directory: Path) -> None:
+    plan = chip.plan
+    (directory / "design.toml").write_text(plan.design.dump(), encoding="utf-8")
+    structure, weights = plan.graph.pack()
+    _write_json(directory / "graph.json", {**structure, "digest": plan.graph.digest()})
+    metadata = {"graph": plan.graph.digest()}
+    save_file({k: np.ascontiguousarray(v) for k, v in weights.items()}, directory / "weights.safetensors", metadata)
+    packed, conductances = plan.pack()
+    digests = {"graph": plan.graph.digest(), "design": plan.design.digest(), "plan": plan.digest()}
+    _write_json(directory / _PLAN, {"format": _FORMAT, "digests": digests, "plan": packed})
+    np.savez(directory / "conductances.npz", allow_pickle=False, plan=np.array(plan.digest()), **conductances)
+    chip.write(directory / NETLIST.parent)
+
+
+def _keep_results(chip: Chip, directory: Path, partial: Path) -> None:
+    """Copy the older build's results where they are of the same plan."""
+    with suppress(OhmweaveError, KeyError):
+        same = _read_json(directory / _PLAN)["digests"]["plan"] == chip.plan.digest()
+        if same and (directory / RESULTS).is_dir():
+            shutil.copytree(directory / RESULTS, partial / RESULTS)
+
+
+def _write_json(path: Path, value: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BuildError(f"cannot be read ({error})", where=str(path), remedy="compile again") from error
+    if not isinstance(value, dict):
+        raise BuildError("expected a JSON object", where=str(path), remedy="compile again")
+    return value
+
+
+def _read_arrays(path: Path) -> dict[str, Array]:
+    with np.load(path, allow_pickle=False) as stored:
+        return {name: stored[name] for name in stored.files if name != "plan"}

@@ -1,0 +1,229 @@
+"""The command line: parse, call, print."""
+
+import json
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from ohmweave import archive, runs
+from ohmweave.compile import compile as weave
+from ohmweave.demo.story import run as run_demo
+from ohmweave.design import PRESETS, Design
+from ohmweave.errors import DataError, OhmweaveError
+from ohmweave.frontend import load_data
+from ohmweave.netlist import dialect as find_dialect
+from ohmweave.simulate import detect
+
+__all__ = ["app", "main"]
+
+_DISAGREES = 3
+app = typer.Typer(name="ohmweave", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+Build = Annotated[Path, typer.Argument(help="a build directory")]
+Json = Annotated[bool, typer.Option("--json", help="print one JSON object and nothing else")]
+DataSpec = Annotated[str, typer.Option("--data", help="digits, mnist:DIR, imagefolder:DIR_OR_ZIP[:SPLIT] or npz:FILE")]
+
+
+def main() -> None:
+    """Run the command line; exit codes: 0 done, 1 our fault, 2 the user's input, 3 verification disagrees."""
+    as_json = "--json" in sys.argv[1:]
+    try:
+        status = app(standalone_mode=False)
+    except OhmweaveError as error:
+        _fail(error, as_json)
+        status = error.exit_code
+    except typer.Abort:
+        status = 130
+    except typer.TyperException as error:  # usage errors, already worded for people
+        error.show()
+        status = 2
+    except KeyboardInterrupt:
+        _say("interrupted; nothing half-written was left")
+        status = 130
+    except Exception:  # noqa: BLE001 - the last resort: anything else is our fault and must exit 1
+        traceback.print_exc()
+        _say("this is a fault of ohmweave; please report it with the lines above")
+        status = 1
+    sys.exit(status or 0)
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option("--output", "-o", help="build directory")] = Path("build/demo"),
+    engine: Annotated[str, typer.Option(help="engine to check against")] = "ngspice",
+    as_json: Json = False,
+) -> None:
+    """Compile a digits network, run 360 images through the circuit, check it in SPICE, write a report."""
+    with _progress("simulating") as step:
+        outcome = run_demo(output, engine=engine, progress=step, say=_say)
+    if as_json:
+        _print_json(outcome.summary())
+    else:
+        _print_table("ohmweave demo", outcome.rows())
+        typer.echo(
+            f"build directory: {output}\nnetlist:         {output / archive.NETLIST}\nreport:          {outcome.report}"
+        )
+    if not outcome.ok:
+        raise typer.Exit(_DISAGREES)
+
+
+@app.command("compile")
+def compile_(
+    model: Annotated[str, typer.Argument(help="FILE.onnx or package.module:factory")],
+    calibrate: Annotated[str, typer.Option(help="data that sets the scales, as for --data; its training split")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="build directory to make")],
+    design: Annotated[str, typer.Option(help=f"TOML file, or a preset: {', '.join(PRESETS)}")] = "default",
+    weights: Annotated[Path | None, typer.Option(help="safetensors file for a factory")] = None,
+    as_json: Json = False,
+) -> None:
+    """Weave a network into a circuit: plan, netlist and all, in a build directory."""
+    chosen = Design.preset(design) if design in PRESETS else Design.load(design)
+    data = load_data(calibrate, "train")
+    chip = weave(model, chosen, calibration=data.x, weights=weights)
+    archive.save(chip, output)
+    plan = chip.plan
+    summary = {
+        "build": str(output),
+        "digest": plan.digest(),
+        "stages": len(plan.stages),
+        "tiles": sum(len(stage.tiles) for stage in plan.stages),
+        "memristors": plan.devices,
+        "opamps": plan.opamps,
+    }
+    _print(summary, as_json, "compiled")
+
+
+@app.command()
+def simulate(
+    build: Build,
+    data: DataSpec,
+    engine: Annotated[str, typer.Option(help="native, ngspice, ...")] = "native",
+    limit: Annotated[int | None, typer.Option(help="samples, from the first; all if not given")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="compute again what was computed before")] = False,
+    as_json: Json = False,
+) -> None:
+    """Run data through the whole circuit."""
+    samples = load_data(data, "test")
+    with _progress("simulating") as step:
+        done = runs.simulate(build, samples, engine=engine, limit=limit, fresh=fresh, progress=step)
+    _print(done.summary(), as_json, f"simulated by {engine}")
+
+
+@app.command()
+def verify(
+    build: Build,
+    data: DataSpec,
+    samples: Annotated[int, typer.Option(help="samples, from the first")] = 8,
+    engine: Annotated[str, typer.Option(help="the engine to check against")] = "ngspice",
+    tolerance: Annotated[float, typer.Option(help="largest deviation, of each stage's full scale")] = runs.TOLERANCE,
+    time_limit: Annotated[float, typer.Option(help="seconds the engine may take")] = 600.0,
+    as_json: Json = False,
+) -> None:
+    """Run the written netlist in SPICE and compare every layer; exit 3 where they disagree."""
+    if not 0.0 < tolerance < 1.0:
+        raise DataError(f"expected a share between 0 and 1, found {tolerance:g}", where="--tolerance")
+    options = {"time_limit": time_limit}
+    done = runs.verify(
+        build, load_data(data, "test"), samples=samples, engine=engine, tolerance=tolerance, options=options
+    )
+    _print(done.summary(), as_json, f"verified against {engine}")
+    if not done.ok:
+        _say(
+            f"the engines disagree by {done.deviation.largest:.2e} of full scale, allowed {tolerance:.0e}: see {done.summary()['worst']}"
+        )
+        raise typer.Exit(_DISAGREES)
+
+
+@app.command()
+def netlist(
+    build: Build,
+    dialect: Annotated[str, typer.Option(help="the simulator's dialect")] = "ngspice",
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="directory; BUILD/netlist if not given")] = None,
+    as_json: Json = False,
+) -> None:
+    """Write the netlist of the whole circuit."""
+    find_dialect(dialect)
+    chip, begun = archive.load(build), time.perf_counter()
+    path = chip.write(output or build / archive.NETLIST.parent, dialect)
+    seconds = time.perf_counter() - begun
+    _print(
+        {"dialect": dialect, "files": [str(path)], "devices": chip.plan.devices, "seconds": seconds}, as_json, "written"
+    )
+
+
+@app.command()
+def report(
+    build: Build,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="HTML file; BUILD/report.html if not given")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Write one self-contained HTML page about a simulated build."""
+    page = runs.report(build, output or build / "report.html")
+    _print({"report": str(page)}, as_json, "report")
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Say which simulators are on this machine."""
+    engines = detect()
+    if as_json:
+        _print_json({"engines": engines})
+        return
+    table = Table("engine", "version", "KLU", "OSDI", "path")
+    for name, facts in engines.items():
+        flags = ["yes" if facts[key] else "no" for key in ("klu", "osdi")]
+        table.add_row(name, str(facts["version"]), *flags, str(facts["path"]))
+    Console().print(table)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _fail(error: OhmweaveError, as_json: bool) -> None:
+    _say(f"error: {error}")
+    if as_json:
+        place = {"where": error.where, "message": error.message, "remedy": error.remedy}
+        _print_json({"error": {"kind": type(error).__name__, **place}})
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    print(json.dumps(value, allow_nan=False))
+
+
+def _print(summary: dict[str, Any], as_json: bool, title: str) -> None:
+    if as_json:
+        _print_json(summary)
+    else:
+        _print_table(title, [(key, _text(value)) for key, value in summary.items()])
+
+
+def _print_table(title: str, rows: list[tuple[str, str]]) -> None:
+    table = Table(title=title, show_header=False, title_justify="left")
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, dict):
+        return "\n".join(f"{key}: {_text(inner)}" for key, inner in value.items())
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+@contextmanager
+def _progress(title: str) -> Iterator[Callable[[int, int], None]]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -1,0 +1,70 @@
+"""Simulators: a bench goes in, waves come out. Each is loaded when it is first asked for."""
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any, Protocol
+
+from ohmweave.bench import Bench, Waves
+from ohmweave.errors import DesignError
+from ohmweave.registry import nearest
+
+__all__ = ["SIMULATORS", "Simulator", "detect", "simulator", "simulators"]
+
+
+class Simulator(Protocol):
+    """Whatever finds the operating points of a bench."""
+
+    @property
+    def name(self) -> str:
+        """What the user calls it."""
+        ...
+
+    def version(self) -> str:
+        """Its version; raises SimulatorMissing where it is not on this machine."""
+        ...
+
+    def run(self, bench: Bench) -> Waves:
+        """Every probe and current of every sample; raises EngineError where any is in doubt."""
+        ...
+
+
+Factory = Callable[..., Simulator]
+
+
+def _later(module: str, name: str) -> Factory:
+    def make(**options: Any) -> Simulator:
+        made: Simulator = getattr(import_module(module), name)(**options)
+        return made
+
+    return make
+
+
+SIMULATORS: Mapping[str, Factory] = {
+    "native": _later("ohmweave.simulate.native", "Native"),
+    "ngspice": _later("ohmweave.simulate.ngspice", "NgspiceSimulator"),
+}
+
+
+def simulators() -> dict[str, Factory]:
+    """Every simulator by name, those of entry-point group ``ohmweave.simulators`` included."""
+    group = entry_points(group="ohmweave.simulators")
+    return {**{entry.name: entry.load() for entry in group if entry.name not in SIMULATORS}, **SIMULATORS}
+
+
+def simulator(name: str, **options: Any) -> Simulator:
+    """Make the simulator called ``name`` with its own options.
+
+    Raises:
+        DesignError: no such simulator; says which name is nearest.
+    """
+    known = simulators()
+    if name not in known:
+        raise DesignError(f"expected a simulator, found {name!r}", where="engine", remedy=nearest(name, known))
+    return known[name](**options)
+
+
+def detect() -> dict[str, dict[str, Any]]:
+    """Which simulators this machine has: ``{name: {"path", "version", "klu", "osdi"}}``."""
+    found: dict[str, dict[str, Any]] = import_module("ohmweave.simulate.survey").detect()
+    return found

@@ -1,0 +1,280 @@
+"""A netlist is its circuit, line by line, to the byte."""
+
+import importlib.util
+import io
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ohmweave.bench import Bench
+from ohmweave.circuit import (
+    Behavioural,
+    Cell,
+    Crossbar,
+    CurrentSource,
+    Diode,
+    Instance,
+    Resistor,
+    Vccs,
+    Vcvs,
+    VoltageSource,
+)
+from ohmweave.devices import Sinh
+from ohmweave.errors import DesignError
+from ohmweave.netlist import DIALECTS, Dialect, Ngspice, dialect, number, one_line, scan, write
+from ohmweave.netlist.arrays import array_text
+from ohmweave.netlist.ngspice import wrap
+from ohmweave.simulate.ngspice import NgspiceSimulator
+from ohmweave.units import Array
+
+GOLDEN = Path(__file__).parent / "golden" / "three_two.cir"
+DEVICE = Sinh(g_off=1e-6, g_on=1e-4).cell()
+
+
+@dataclass(frozen=True)
+class Square:
+    """i = 1e-3 x |x| A, written without the absolute value's own name."""
+
+    def value(self, x: Array) -> Array:
+        return np.asarray(1e-3 * x * np.sqrt(x * x))
+
+    def slope(self, x: Array) -> Array:
+        return np.asarray(2e-3 * np.sqrt(x * x))
+
+    def expression(self, x: str) -> str:
+        return f"0.001*{x}*sqrt({x}*{x})"
+
+
+def text(cell: Cell, **options: dict[str, str]) -> str:
+    stream = io.StringIO()
+    write(cell, Ngspice(), stream, **options)
+    return stream.getvalue()
+
+
+def three_two() -> Cell:
+    """A 3 x 2 array with wires, another without and with a device missing, and one of every primitive.
+
+    The first array ends in 50 ohm; the second, of nonlinear devices, on ground and on a 1 kohm load.
+    """
+    g = np.array([[1e-5, 2e-5], [3e-5, 4e-5], [5e-5, 1e-4]])
+    holes = np.array([[1e-5, np.nan], [2e-5, 3e-5], [4e-5, 5e-5]])
+    rows = ("a", "b", "c")
+    every = Cell(
+        "every",
+        ("p", "q"),
+        (
+            Instance("one", Resistor(1e4), ("p", "q")),
+            Instance("bias", VoltageSource(-0.25), ("h", "0")),
+            Instance("leak", CurrentSource(1e-6), ("0", "q")),
+            Instance("buf", Vcvs(2.0), ("k", "0", "p", "h")),
+            Instance("load", Resistor(1e3), ("k", "q")),
+            Instance("trans", Vccs(1e-4), ("0", "q", "p", "0")),
+            Instance("curve", Behavioural(Square()), ("q", "0", "q", "0")),
+            Instance("down", Behavioural(Square()), ("q", "0", "q", "h")),
+            Instance("clamp", Diode(1e-14), ("q", "0")),
+            Instance("back", Diode(1e-14), ("0", "q")),
+            Instance("soft", Diode(1e-12, 2.0), ("q", "h")),
+        ),
+        note="one of every primitive",
+    )
+    parts = (
+        Crossbar("wired", rows, ("s", "t"), None, g, 1.0, 2.0, "stage s0, tile 0"),
+        Crossbar("bare", rows, ("u", "0"), DEVICE, holes, 0.0, 0.0),
+        Instance("rs", Resistor(50.0), ("s", "0")),
+        Instance("rt", Resistor(50.0), ("t", "0")),
+        Instance("ru", Resistor(1e3), ("u", "0")),
+        Instance("ev", every, ("s", "y")),
+        Instance("cell", DEVICE, ("y", "t"), {"g": 1.2345678901234567e-05}),
+    )
+    return Cell("three_two", (*rows, "y"), parts, note="a hand-made cell")
+
+
+def test_the_golden_netlist_is_written_to_the_byte() -> None:
+    names = {"s0": "fc1, relu", "s1": "layer\n.control\nshell true\n.endc µ"}
+    assert text(three_two(), names=names) == GOLDEN.read_text(encoding="ascii")
+
+
+def test_the_golden_netlist_counts_its_memristors() -> None:
+    # 6 with wires, 5 of 6 without (one is nan), 1 on its own.
+    assert write(three_two(), Ngspice(), io.StringIO()) == 12
+
+
+def test_the_golden_netlist_passes_the_gate() -> None:
+    assert scan(GOLDEN) == (GOLDEN,)
+
+
+def test_the_golden_netlist_runs_and_obeys_its_resistors(ngspice: str) -> None:
+    bench = Bench(
+        three_two(),
+        ("a", "b", "c"),
+        np.array([[0.1, 0.0, -0.1], [0.2, 0.1, 0.3]]),
+        ("y", "s", "wired.w0_1", "wired.c0", "u"),
+        ("ev.buf", "ev.bias"),
+    )
+    waves = NgspiceSimulator(ngspice, netlist=GOLDEN).run(bench)
+    assert waves.remarks == ()
+    np.testing.assert_array_equal(waves.volts[:, 1], waves.volts[:, 3])
+    # v(buf) = 2 (v(s) + 0.25); the bias source holds -0.25 V.
+    np.testing.assert_allclose(waves.source_volts[:, 0], 2.0 * (waves.volts[:, 1] + 0.25), rtol=1e-12)
+    np.testing.assert_array_equal(waves.source_volts[:, 1], [-0.25, -0.25])
+    # By Kirchhoff at u: three sinh devices from a, b, c feed 1 kohm; v0 = 0.33 V.
+    across = bench.volts - waves.volts[:, 4:]
+    amps = (np.array([1e-5, 2e-5, 4e-5]) * 0.33 * np.sinh(across / 0.33)).sum(axis=1)
+    np.testing.assert_allclose(waves.volts[:, 4] / 1e3, amps, rtol=1e-9)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    m=st.integers(1, 5),
+    n=st.integers(1, 5),
+    r_row=st.sampled_from([0.0, 1.0, 2.5]),
+    r_col=st.sampled_from([0.0, 1.0, 0.1]),
+    holes=st.booleans(),
+    linear=st.booleans(),
+    seed=st.integers(0, 99),
+)
+def test_rows_are_the_lines_of_expanding_one_by_one(
+    m: int, n: int, r_row: float, r_col: float, holes: bool, linear: bool, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    g = rng.uniform(1e-6, 1e-4, (m, n))
+    if holes:
+        g[rng.random((m, n)) < 0.4] = np.nan
+    rows, cols = tuple(f"i{i}" for i in range(m)), tuple(f"o{j}" for j in range(n))
+    crossbar = Crossbar("t", rows, cols, None if linear else DEVICE, g, r_row, r_col)
+    words, lines = Ngspice(), []
+    for part in crossbar.expand():
+        if isinstance(part.of, Cell):
+            params = {key: number(value) for key, value in part.params.items()}
+            lines.append(words.call(part.name, part.nets, part.of.name, params))
+        else:
+            lines.append(words.element(part.name, part.of, part.nets))
+    assert "".join(array_text(crossbar, words)) == "".join(f"{line}\n" for line in lines)
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_numbers_read_back_as_the_same_double_without_suffix(value: float) -> None:
+    assert float(number(value)) == value
+    assert set(number(value)) <= set("0123456789.e+-")
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
+def test_numbers_must_be_finite(value: float) -> None:
+    with pytest.raises(ValueError, match=rf"^expected a finite number in a netlist, found {value}$"):
+        number(value)
+
+
+@given(st.text())
+def test_any_text_becomes_one_harmless_comment(remark: str) -> None:
+    line = Ngspice().comment(remark)
+    assert line.startswith("*")
+    assert len(line.splitlines()) <= 1
+    assert line.isascii()
+    assert line.isprintable()
+    scan(line)
+
+
+def test_a_comment_is_no_command() -> None:
+    assert Ngspice().comment("# shell true") == "* # shell true"
+    assert one_line("a\nb\\µ") == "a<U+000A>b<U+005C><U+00B5>"
+
+
+@given(st.lists(st.text("abc123_", min_size=1, max_size=12), min_size=1, max_size=60))
+def test_wrapping_keeps_every_word_within_100_characters(words: list[str]) -> None:
+    wrapped = wrap(tuple(words))
+    assert max(map(len, wrapped.split("\n"))) <= 100
+    assert wrapped.replace("\n+ ", " ").split(" ") == words
+
+
+def test_two_different_cells_of_one_name_are_found() -> None:
+    one, two = (Cell("part", ("p", "n"), (Instance("a", Resistor(r), ("p", "n")),)) for r in (1.0, 2.0))
+    top = Cell("top", ("p",), (Instance("a", one, ("p", "0")), Instance("b", two, ("p", "0"))))
+    with pytest.raises(ValueError, match=r"^two different cells are called 'part'$"):
+        text(top)
+
+
+def test_the_same_cell_made_twice_is_written_once() -> None:
+    one, two = (Cell("part", ("p", "n"), (Instance("a", Resistor(1.0), ("p", "n")),)) for _ in range(2))
+    top = Cell("top", ("p",), (Instance("a", one, ("p", "0")), Instance("b", two, ("p", "0"))))
+    assert text(top).count(".subckt part ") == 1
+
+
+def test_array_names_do_not_collide() -> None:
+    bar = Crossbar("b", ("p",), ("0",), None, np.array([[1e-5]]), 0.0, 0.0)
+    other = Cell("a_b", ("p",), (Instance("r", Resistor(1.0), ("p", "0")),))
+    written = text(Cell("a", ("p",), (bar, Instance("o", other, ("p",)))))
+    assert [line.split()[1] for line in written.splitlines() if line.startswith(".subckt")] == ["a_b", "a_b_", "a"]
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        (Instance("a", Resistor(0.0), ("p", "0")), "resistor a: expected more than 0 ohm, found 0.0"),
+        (Instance("a", Resistor(1.0), ("p", "0", "0")), "top.a: expected 2 nets, found 3"),
+        (Instance("a", Vcvs(1.0), ("p", "0")), "top.a: expected 4 nets, found 2"),
+        (
+            Instance("a", Resistor(1.0), ("p\n.control", "0")),
+            r"top.a: 'p\n.control' is not a safe net name ([a-z][a-z0-9_]* or 0, and not gnd)",
+        ),
+        (
+            Instance("a", Resistor(1.0), ("p", "gnd")),
+            "top.a: 'gnd' is not a safe net name ([a-z][a-z0-9_]* or 0, and not gnd)",
+        ),
+        (Instance("a", DEVICE, ("p", "0"), {"h": 1.0}), "top.a: unknown parameters ['h']"),
+        (
+            Crossbar("t", ("p",), ("0",), None, np.array([[0.0]]), 1.0, 1.0),
+            "crossbar t: expected positive finite conductances, found 0.0 at (0, 0)",
+        ),
+        (
+            Crossbar("t", ("p",), ("0",), None, np.array([[1e-5]]), -1.0, 1.0),
+            "crossbar t: expected a wire of at least 0 ohm, found -1.0",
+        ),
+    ],
+)
+def test_what_spice_would_misread_is_not_written(part: Instance | Crossbar, message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        text(Cell("top", ("p",), (part,)))
+
+
+def test_a_part_name_may_not_be_used_twice() -> None:
+    twice = (Instance("a", Resistor(1.0), ("p", "0")), Instance("a", Resistor(2.0), ("p", "0")))
+    with pytest.raises(ValueError, match=r"^cell top: two parts are called 'a'$"):
+        text(Cell("top", ("p",), twice))
+
+
+def test_every_dialect_is_made_by_its_name() -> None:
+    for name in DIALECTS:
+        made: Dialect = dialect(name)
+        assert made.name == name
+
+
+def test_an_unknown_dialect_names_the_nearest() -> None:
+    with pytest.raises(DesignError) as caught:
+        dialect("ngspise")
+    assert str(caught.value) == "dialect: expected a netlist dialect, found 'ngspise'; did you mean 'ngspice'?"
+
+
+def test_the_benchmark_compares_two_ways_to_the_same_cards() -> None:
+    spec = importlib.util.spec_from_file_location(
+        "netlist_benchmark", Path(__file__).parents[1] / "benchmarks" / "netlist.py"
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["netlist_benchmark"] = module
+    spec.loader.exec_module(module)
+    cell = module.chip(10_000)
+    by_row, by_instance = io.StringIO(), io.StringIO()
+    module.write_by_row(cell, by_row)
+    module.write_by_instance(cell, by_instance)
+    cards = [line for line in by_row.getvalue().splitlines() if line and line[0] != "*"]
+    assert cards == by_instance.getvalue().splitlines()
+    assert sum(line.startswith("rd") for line in cards) == 10_000
+    row, peer = module.measure("row by row", 10_000), module.measure("one by one", 10_000)
+    assert row.processor < peer.processor
