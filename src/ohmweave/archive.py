@@ -103,7 +103,8 @@ def load(directory: Path) -> Chip:
     for name, found in (("graph", graph.digest()), ("design", design.digest()), ("plan", plan.digest())):
         if digests.get(name) != found:
             raise BuildError(
-                f"the {name} is not the one this build was made from (digest {found[:12]}, expected {str(digests.get(name))[:12]})",
+                f"the {name} is not the one this build was made from "
+                f"(digest {found[:12]}, expected {str(digests.get(name))[:12]})",
                 where=str(directory),
                 remedy="compile again",
             )

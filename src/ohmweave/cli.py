@@ -43,7 +43,7 @@ def main() -> None:
     except typer.Abort:
         status = 130
     except typer.TyperException as error:  # usage errors, already worded for people
-        error.show()
+        _say(f"error: {error.format_message()}; see ohmweave --help")
         status = 2
     except KeyboardInterrupt:
         _say("interrupted; nothing half-written was left")
@@ -136,8 +136,9 @@ def verify(
     )
     _print(done.summary(), as_json, f"verified against {engine}")
     if not done.ok:
+        worst = done.summary()["worst"]
         _say(
-            f"the engines disagree by {done.deviation.largest:.2e} of full scale, allowed {tolerance:.0e}: see {done.summary()['worst']}"
+            f"the engines disagree by {done.deviation.largest:.2e} of full scale, allowed {tolerance:.0e}: see {worst}"
         )
         raise typer.Exit(_DISAGREES)
 

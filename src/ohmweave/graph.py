@@ -238,7 +238,8 @@ class Graph:
         bad = np.argwhere(~np.isfinite(x.reshape(len(x), -1)))
         if len(bad):
             raise DataError(
-                f"expected finite values, found {x.reshape(len(x), -1)[tuple(bad[0])]} at sample {bad[0][0]}, feature {bad[0][1]}",
+                f"expected finite values, found {x.reshape(len(x), -1)[tuple(bad[0])]} "
+                f"at sample {bad[0][0]}, feature {bad[0][1]}",
                 where="data",
                 remedy="clean the data",
             )

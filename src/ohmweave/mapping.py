@@ -214,38 +214,50 @@ def plan(graph: Graph, design: Design, calibration: Array) -> Plan:
 
 def _chains(graph: Graph) -> tuple[list[list[Node]], list[Node]]:
     """Split a chain of layers into stages (weights first) and what follows them on the host."""
-    previous, chains, host = graph.nodes[0].name, [], []  # type: ignore[var-annotated]
+    chains: list[list[Node]] = []
+    host: list[Node] = []
+    previous = graph.nodes[0].name
     for node in graph.nodes[1:]:
-        where = f"layer {node.name!r}"
         if node.inputs != (previous,):
             raise ModelError(
                 f"expected a chain of layers, found one that reads {', '.join(node.inputs)} instead of {previous}",
-                where=where,
+                where=f"layer {node.name!r}",
+                remedy="branches and sums cannot be mapped yet",
             )
         previous = node.name
-        if host and not isinstance(node.op, Identity | Flatten | Reshape):
-            raise ModelError(
-                "expected nothing after Softmax, which stays on the host", where=where, remedy="remove the layer"
-            )
-        if isinstance(node.op, Linear):
+        if host or isinstance(node.op, Softmax):
+            host.append(_on_host(node, first=not host))
+        elif isinstance(node.op, Linear):
             chains.append([node])
-        elif isinstance(node.op, Softmax) or host:
-            host.append(node)
         elif type(node.op) in _ACTIVATIONS:
-            if not chains or any(type(other.op) in _ACTIVATIONS for other in chains[-1]):
-                raise ModelError(
-                    f"expected weights (Linear) before {type(node.op).__name__}, found none",
-                    where=where,
-                    remedy="put a Linear layer before it",
-                )
-            chains[-1].append(node)
+            _activated(chains, node).append(node)
         elif chains:
             chains[-1].append(node)
     if not chains:
-        raise ModelError("expected at least one Linear layer, found none", where="graph")
+        raise ModelError("expected at least one Linear layer, found none", where="graph", remedy="give a perceptron")
     if graph.outputs != (previous,):
         raise ModelError(f"expected one output, the last layer {previous!r}, found {graph.outputs}", where="graph")
     return chains, host
+
+
+def _on_host(node: Node, *, first: bool) -> Node:
+    if not first and not isinstance(node.op, Identity | Flatten | Reshape):
+        raise ModelError(
+            f"expected nothing after Softmax, which stays on the host, found {type(node.op).__name__}",
+            where=f"layer {node.name!r}",
+            remedy="remove the Softmax or what follows it",
+        )
+    return node
+
+
+def _activated(chains: list[list[Node]], node: Node) -> list[Node]:
+    if not chains or any(type(other.op) in _ACTIVATIONS for other in chains[-1]):
+        raise ModelError(
+            f"expected weights (Linear) before {type(node.op).__name__}, found none",
+            where=f"layer {node.name!r}",
+            remedy="put a Linear layer before it",
+        )
+    return chains[-1]
 
 
 def _stage(

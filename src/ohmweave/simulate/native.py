@@ -138,7 +138,8 @@ class _Circuit:
         c, settled, ramped = solve_elements(m, c_0, self.elements, guess, self.engine.tolerance)
         if not settled.all():
             raise ConvergenceError(
-                f"Newton's method did not settle to {self.engine.tolerance:g} V for sample {first + int(np.argmin(settled))} "
+                f"Newton's method did not settle to {self.engine.tolerance:g} V "
+                f"for sample {first + int(np.argmin(settled))} "
                 f"({int((~settled).sum())} of {len(settled)} in this batch)",
                 where=self.bench.cell.name,
                 remedy="check the design for extreme values or lower signal.v_read",
