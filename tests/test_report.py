@@ -1,9 +1,7 @@
 """The page says what the results say, to anyone, without fetching anything."""
 
 import base64
-import json
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from html import unescape
 from html.parser import HTMLParser
@@ -19,7 +17,6 @@ from ohmweave.analysis.deviation import deviation, stage_errors, stage_values
 from ohmweave.chip import Chip
 from ohmweave.design import ArrayChoice, Design
 from ohmweave.devices import Linear as LinearDevice
-from ohmweave.errors import BuildError
 from ohmweave.graph import Graph, Input, Linear, Node, Relu, Softmax
 from ohmweave.mapping import Plan, plan
 from ohmweave.report import Check, Evidence, render, write
@@ -194,8 +191,10 @@ def test_many_classes_become_a_picture() -> None:
     assert "21 classes" in text
 
 
-def test_without_labels_nothing_is_right_or_wrong(results: Results) -> None:
-    page = render(results.plan, replace(results.evidence, labels=None), None)
+def test_what_is_not_there_is_not_claimed(results: Results) -> None:
+    evidence = replace(results.evidence, labels=None, power_w={"drivers": 3e-3, "s0 readouts": -1e-3})
+    page = render(results.plan, evidence, None)
+    assert "takes power in" in section(page, "power")
     assert "Accuracy in circuit" not in page
     assert "Decision agreement" in summary(page)
     assert "There are no labels for these samples" in section(page, "decisions")
@@ -217,7 +216,6 @@ def test_a_part_that_takes_power_in_is_told_apart(results: Results) -> None:
         ("op-amps at rest", "0.0 %", 0.0, False),
         ("s0 readouts", "-50.0 %", 33.33, True),
     ]
-    assert "takes power in" in render(results.plan, evidence, None)
 
 
 def test_the_worst_tile_of_the_wires_is_named(page: str) -> None:
@@ -292,12 +290,11 @@ def test_nothing_is_fetched_and_nothing_runs(page: str) -> None:
     assert len(page) < 3_000_000
 
 
-@pytest.mark.parametrize("host", [False, True])
-def test_names_of_strangers_are_text(host: bool) -> None:
+def test_names_of_strangers_are_text() -> None:
     hostile = simulated(
         Design(),
         names=("<script>alert(1)</script>", '"><img src=x onerror=alert(2)> $\\frac{}$ {{ 7 * 6 }}'),
-        host=host,
+        host=True,
     )
     page = render(hostile.plan, replace(hostile.evidence, data="<b>$(rm)</b>"), hostile.check)
     parser = _Tags()
@@ -336,108 +333,6 @@ def test_a_write_that_fails_leaves_the_old_page(tmp_path: Path, monkeypatch: pyt
         write("new", path)
     assert path.read_text() == "old"
     assert [item.name for item in tmp_path.iterdir()] == ["report.html"]
-
-
-def test_evidence_comes_back_as_it_was_saved(results: Results, tmp_path: Path) -> None:
-    saved = results.evidence
-    path = saved.save(tmp_path / "results", "simulate-native", "d" * 64)
-    assert sorted(item.name for item in path.parent.iterdir()) == ["simulate-native.json", "simulate-native.npz"]
-    read = Evidence.load(tmp_path / "results", "simulate-native", "d" * 64)
-    for name in ("engine", "engine_version", "data", "samples", "power_w", "quiescent_w", "seconds", "key"):
-        assert getattr(read, name) == getattr(saved, name)
-    for name in ("x", "labels", "logits", "software_logits"):
-        np.testing.assert_array_equal(getattr(read, name), getattr(saved, name), strict=True)
-    for name in ("stage_volts", "stage_values"):
-        assert list(getattr(read, name)) == ["s0", "s1"]
-        for stage, values in getattr(saved, name).items():
-            np.testing.assert_array_equal(getattr(read, name)[stage], values, strict=True)
-    assert render(results.plan, read, None) == render(results.plan, saved, None)
-
-
-def test_evidence_without_labels_stays_without(results: Results, tmp_path: Path) -> None:
-    replace(results.evidence, labels=None).save(tmp_path, "e", "d")
-    assert Evidence.load(tmp_path, "e", "d").labels is None
-
-
-def test_a_check_comes_back_as_it_was_saved(results: Results, tmp_path: Path) -> None:
-    results.check.save(tmp_path, "verify", "d" * 64)
-    read = Check.load(tmp_path, "verify", "d" * 64)
-    for name in ("engine", "version", "samples", "seconds", "tolerance"):
-        assert getattr(read, name) == getattr(results.check, name)
-    for name in ("stage_volts", "native_volts"):
-        for stage, values in getattr(results.check, name).items():
-            np.testing.assert_array_equal(getattr(read, name)[stage], values, strict=True)
-
-
-def test_results_of_another_plan_are_refused(results: Results, tmp_path: Path) -> None:
-    results.evidence.save(tmp_path, "e", "a" * 64)
-    results.check.save(tmp_path, "c", "a" * 64)
-    with pytest.raises(BuildError) as stale:
-        Evidence.load(tmp_path, "e", "b" * 64)
-    assert str(stale.value) == (
-        f"{tmp_path / 'e.json'}: was made from another plan (digest aaaaaaaaaaaa, expected bbbbbbbbbbbb); "
-        "run ohmweave simulate --fresh again"
-    )
-    with pytest.raises(BuildError) as stale:
-        Check.load(tmp_path, "c", "b" * 64)
-    assert str(stale.value) == (
-        f"{tmp_path / 'c.json'}: was made from another plan (digest aaaaaaaaaaaa, expected bbbbbbbbbbbb); "
-        "run ohmweave verify again"
-    )
-
-
-def _drop_fact(name: str) -> Callable[[Path], object]:
-    def edit(folder: Path) -> object:
-        facts = json.loads((folder / "e.json").read_text())
-        del facts[name]
-        return (folder / "e.json").write_text(json.dumps(facts))
-
-    return edit
-
-
-def _set_fact(name: str, value: object) -> Callable[[Path], object]:
-    def edit(folder: Path) -> object:
-        facts = json.loads((folder / "e.json").read_text())
-        return (folder / "e.json").write_text(json.dumps({**facts, name: value}))
-
-    return edit
-
-
-@pytest.mark.parametrize(
-    ("spoil", "file", "message"),
-    [
-        (lambda p: (p / "e.json").unlink(), "e.json", "No such file or directory"),
-        (lambda p: (p / "e.npz").unlink(), "e.npz", "No such file or directory"),
-        (lambda p: (p / "e.npz").write_bytes(b"PK"), "e.npz", "ValueError: not the arrays that belong to e.json"),
-        (
-            lambda p: (p / "e.json").write_text("[]"),
-            "e.json",
-            "TypeError: list indices must be integers or slices, not str",
-        ),
-        (lambda p: (p / "e.json").write_text("{}"), "e.json", "KeyError: 'plan'"),
-        (_drop_fact("engine"), "e.json", "KeyError: 'engine'"),
-        (_set_fact("kind", "check"), "e.json", "ValueError: expected evidence of format 1, found check of format 1"),
-        (_set_fact("format", 2), "e.json", "ValueError: expected evidence of format 1, found evidence of format 2"),
-        (_set_fact("samples", 7), "e.json", "ValueError: logits has shape (24, 4), expected 7 samples"),
-        (_set_fact("stages", ["s0", "s9"]), "e.json", "KeyError: 'stage_volts.s9'"),
-        (_set_fact("power_w", 3), "e.json", "AttributeError: 'int' object has no attribute 'items'"),
-    ],
-)
-def test_broken_files_are_named(
-    results: Results, tmp_path: Path, spoil: Callable[[Path], object], file: str, message: str
-) -> None:
-    results.evidence.save(tmp_path, "e", "d")
-    spoil(tmp_path)
-    with pytest.raises(BuildError) as caught:
-        Evidence.load(tmp_path, "e", "d")
-    assert str(caught.value) == f"{tmp_path / file}: cannot be read ({message}); run ohmweave simulate --fresh again"
-
-
-def test_shapes_that_do_not_belong_together_are_refused(results: Results) -> None:
-    with pytest.raises(ValueError, match=r"^labels has shape \(3,\), expected 24 samples$"):
-        replace(results.evidence, labels=np.zeros(3, dtype=np.int64))
-    with pytest.raises(ValueError, match=r"^stage_volts of s0 has shape \(5, 8\), expected 4 samples$"):
-        replace(results.check, samples=4)
 
 
 @pytest.mark.parametrize(

@@ -207,7 +207,7 @@ def _tile_caption(plan: Plan, stage: Stage, tile: Tile) -> str:
     )
 
 
-def _short(text: str, most: int = 36) -> str:
+def _short(text: str, most: int = 24) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 

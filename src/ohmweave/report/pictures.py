@@ -86,7 +86,7 @@ def conductance_picture(stage: Stage, tile: Tile, caption: str) -> Picture:
     maps = {"target": tile.target * 1e6, "programmed": tile.g * 1e6}
     stacked = np.concatenate([tile.target.ravel(), tile.g.ravel()]) * 1e6
     low, high = _limits(stacked)
-    figure = _figure(_WIDTH, _map_height(tile.g.shape))
+    figure = _figure(*_map_size(tile.g.shape, bars=1))
     axes = figure.subplots(1, 2, squeeze=False)[0]
     for one, (title, values) in zip(axes, maps.items(), strict=True):
         image = _heat(one, values, low, high)
@@ -101,7 +101,7 @@ def drop_picture(drop: TileDrop, caption: str) -> Picture:
     ideal = drop.ideal
     shown = np.abs(ideal) >= 0.1 * np.abs(ideal).max(initial=0.0)
     share = np.divide(100.0 * drop.across, ideal, out=np.full(ideal.shape, np.nan), where=shown & (ideal != 0.0))
-    figure = _figure(_WIDTH, _map_height(ideal.shape))
+    figure = _figure(*_map_size(ideal.shape, bars=2))
     left, right = figure.subplots(1, 2, squeeze=False)[0]
     panels = (
         (left, share, "voltage across the device (% of ideal)"),
@@ -170,9 +170,13 @@ def _figure(width: float, height: float) -> Figure:
     return figure
 
 
-def _map_height(shape: Sequence[int]) -> float:
-    """Inches for two maps beside each other, within reason for very flat and very tall arrays."""
-    return float(np.clip(0.43 * _WIDTH * shape[0] / shape[1], 1.1, 0.45 * _WIDTH)) + 0.7
+def _map_size(shape: Sequence[int], bars: int) -> tuple[float, float]:
+    """Inches for two maps beside each other with colour bars, within reason for flat and tall arrays."""
+    ratio = shape[0] / shape[1]
+    height = float(np.clip(0.43 * _WIDTH * ratio, 1.1, 0.45 * _WIDTH))
+    # Very tall maps are not to scale and want room; others are as wide as their height asks.
+    wide = height / ratio if 0.25 <= ratio <= 4 else _WIDTH
+    return float(np.clip(2.0 * wide + 1.2 + 0.9 * bars, 0.5 * _WIDTH, _WIDTH)), height + 0.7
 
 
 def _limits(values: Array) -> tuple[float, float]:

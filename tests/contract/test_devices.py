@@ -1,0 +1,141 @@
+"""Every memristor is its circuit: the current law and the cell agree in SPICE."""
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ohmweave.bench import Bench, Waves
+from ohmweave.circuit import Cell, Crossbar, Instance, Resistor
+from ohmweave.devices import Device, devices
+from ohmweave.units import Array
+
+Both = Callable[[Bench], tuple[Waves, Waves]]
+
+EVERY_DEVICE = pytest.mark.parametrize("device", [kind() for kind in devices().values()], ids=devices())
+READ_VOLTS = np.linspace(-0.5, 0.5, 21)
+
+
+def conductances(device: Device, count: int) -> Array:
+    return np.geomspace(*device.g_range, count)
+
+
+def one_by_one(device: Device, g: Array) -> Cell:
+    """Port p<k> is a device of conductance g[k] to ground."""
+    cell = device.cell()
+    parts = [
+        Instance(f"d{k}", Resistor(1.0 / value), (f"p{k}", "0"))
+        if cell is None
+        else Instance(f"d{k}", cell, (f"p{k}", "0"), {"g": value})
+        for k, value in enumerate(g.tolist())
+    ]
+    return Cell("devices", tuple(f"p{k}" for k in range(len(g))), tuple(parts))
+
+
+@EVERY_DEVICE
+def test_the_range_of_conductances_is_positive_and_ordered(device: Device) -> None:
+    g_off, g_on = device.g_range
+    assert 0.0 < g_off < g_on < 1.0
+
+
+@EVERY_DEVICE
+def test_the_current_law_is_the_cell(device: Device, both: Both) -> None:
+    g = conductances(device, 7)
+    cell = one_by_one(device, g)
+    bench = Bench(cell, cell.ports, np.repeat(READ_VOLTS[:, None], len(g), axis=1), ())
+    native, spice = both(bench)
+    expected = device.current(READ_VOLTS[:, None], g)
+    np.testing.assert_allclose(spice.input_amps, expected, rtol=1e-9, atol=1e-15)
+    np.testing.assert_allclose(native.input_amps, expected, rtol=1e-9, atol=1e-15)
+
+
+@EVERY_DEVICE
+def test_a_crossbar_without_wires_sums_the_law_on_its_columns(device: Device, both: Both) -> None:
+    rng = np.random.default_rng(3)
+    g = rng.uniform(*device.g_range, (3, 4))
+    g[1, 2] = np.nan
+    rows, cols = ("r0", "r1", "r2"), ("c0", "c1", "c2", "c3")
+    cell = Cell("array", (*rows, *cols), (Crossbar("bar", rows, cols, device.cell(), g, 0.0, 0.0),))
+    volts = np.hstack([rng.uniform(-0.5, 0.5, (6, 3)), np.zeros((6, 4))])
+    native, spice = both(Bench(cell, cell.ports, volts, ()))
+    amps = np.nan_to_num(device.current(volts[:, :3, None], g))
+    expected = np.hstack([amps.sum(axis=2), -amps.sum(axis=1)])
+    np.testing.assert_allclose(spice.input_amps, expected, rtol=1e-9, atol=1e-14)
+    np.testing.assert_allclose(native.input_amps, expected, rtol=1e-9, atol=1e-14)
+
+
+@EVERY_DEVICE
+def test_the_native_engine_agrees_through_wires(device: Device, both: Both) -> None:
+    rng = np.random.default_rng(4)
+    g = rng.uniform(*device.g_range, (3, 4))
+    rows, cols = ("r0", "r1", "r2"), ("c0", "c1", "c2", "c3")
+    cell = Cell("array", (*rows, *cols), (Crossbar("bar", rows, cols, device.cell(), g, 100.0, 50.0),))
+    volts = np.hstack([rng.uniform(-0.5, 0.5, (6, 3)), np.zeros((6, 4))])
+    native, spice = both(Bench(cell, cell.ports, volts, ()))
+    scale = np.abs(spice.input_amps).max()
+    np.testing.assert_allclose(native.input_amps, spice.input_amps, rtol=0.0, atol=1e-9 * scale)
+
+
+@EVERY_DEVICE
+@settings(max_examples=60, deadline=None)
+@given(v=st.floats(-0.5, 0.5), share=st.floats(0.0, 1.0))
+def test_the_slope_is_the_derivative_of_the_current(device: Device, v: float, share: float) -> None:
+    g = np.array(np.interp(share, (0.0, 1.0), device.g_range))
+    step = 1e-5
+    ahead, behind = (device.current(np.array(v + s * step), g) for s in (1.0, -1.0))
+    # Central differences: off by h^2/6 of the third derivative and by rounding, 1e-16 i / h.
+    np.testing.assert_allclose(device.slope(np.array(v), g), (ahead - behind) / (2 * step), rtol=1e-7)
+
+
+@EVERY_DEVICE
+@settings(max_examples=60, deadline=None)
+@given(v=st.floats(1e-6, 0.5), share=st.floats(0.0, 1.0))
+def test_a_device_only_dissipates(device: Device, v: float, share: float) -> None:
+    g = np.array(np.interp(share, (0.0, 1.0), device.g_range))
+    assert device.current(np.array(0.0), g) == 0.0
+    assert device.current(np.array(v), g) > 0.0
+    assert device.current(np.array(-v), g) < 0.0
+
+
+@EVERY_DEVICE
+def test_currents_and_slopes_broadcast_voltages_over_conductances(device: Device) -> None:
+    g = conductances(device, 4)
+    for law in (device.current, device.slope):
+        together = law(READ_VOLTS[:, None], g)
+        assert together.shape == (21, 4)
+        np.testing.assert_array_equal(together[5, 2], law(READ_VOLTS[5], g[2]))
+
+
+@EVERY_DEVICE
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), levels=st.sampled_from([None, 2, 3, 4, 16, 256]))
+def test_programming_reaches_the_range_and_nothing_else(device: Device, seed: int, levels: int | None) -> None:
+    if levels is not None and "levels" in {field.name for field in dataclasses.fields(device)}:
+        device = dataclasses.replace(device, levels=levels)
+    g_off, g_on = device.g_range
+    target = np.random.default_rng(seed).uniform(g_off, g_on, (5, 6))
+    target[0, :2] = g_off, g_on
+    asked = target.copy()
+    reached = device.program(target, np.random.default_rng(seed))
+    np.testing.assert_array_equal(target, asked)
+    assert reached.shape == target.shape
+    assert (reached >= g_off * (1 - 1e-12)).all()
+    assert (reached <= g_on * (1 + 1e-12)).all()
+    np.testing.assert_array_equal(reached, device.program(target, np.random.default_rng(seed)))
+
+
+@pytest.mark.parametrize("levels", [2, 4, 16])
+@EVERY_DEVICE
+def test_programming_a_level_again_leaves_it_where_it_is(device: Device, levels: int) -> None:
+    if "levels" not in {field.name for field in dataclasses.fields(device)}:
+        pytest.skip("this device has no levels")
+    device = dataclasses.replace(device, levels=levels)
+    rng = np.random.default_rng(1)
+    reached = device.program(rng.uniform(*device.g_range, (9, 8)), rng)
+    assert len(np.unique(reached)) <= levels
+    np.testing.assert_allclose(device.program(reached, rng), reached, rtol=1e-14)
+    nearest = np.linspace(*device.g_range, levels)
+    assert np.abs(reached[..., None] - nearest).min(axis=-1).max() < 1e-12 * device.g_range[1]

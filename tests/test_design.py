@@ -1,0 +1,96 @@
+"""Designs: TOML in and out, units, and messages that say what to do."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from ohmweave.blocks import Ideal, PrecisionRectifier
+from ohmweave.design import PRESETS, ArrayChoice, Design, SignalChoice
+from ohmweave.devices import Sinh
+from ohmweave.errors import DesignError, UserError
+from ohmweave.schemes import RowPair
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_survive_toml(name: str) -> None:
+    design = Design.preset(name)
+    assert Design.parse(design.dump()) == design
+
+
+def test_every_choice_survives_toml() -> None:
+    design = Design(
+        seed=7,
+        device=Sinh(2e-6, 33e-6, 16, 0.25),
+        array=ArrayChoice(16, 32, 2.5, 0.0),
+        scheme=RowPair(),
+        opamp=Ideal(-2.0, 3.0),
+        relu=PrecisionRectifier(4.7e3),
+        signal=SignalChoice(0.1, 0.4),
+    )
+    assert Design.parse(design.dump()) == design
+
+
+def test_units_are_read_to_si() -> None:
+    design = Design.parse('[array]\nr_row = "2.5 ohm"\nr_col = "4 mΩ"\n[device]\ng_on = "100 uS"\ng_off = "500 nS"\n')
+    assert (design.array.r_row, design.array.r_col) == (2.5, 0.004)
+    assert design.device.g_range == (5e-7, 1e-4)
+
+
+def test_the_digest_tells_designs_apart() -> None:
+    assert Design().digest() == Design.default().digest()
+    assert len({Design().digest(), Design(seed=1).digest(), Design.preset("lossy").digest()}) == 3
+
+
+def test_a_design_is_frozen() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Design().seed = 1  # type: ignore[misc]
+
+
+MESSAGES = {
+    "[array]\nr_row = 1": "d.toml: array.r_row: expected a unit (ohm), found the bare number '1'; write \"1 ohm\"",
+    '[array]\nr_row = "1"': "d.toml: array.r_row: expected a unit (ohm), found the bare number '1'; write \"1 ohm\"",
+    '[array]\nr_row = "1 V"': "d.toml: array.r_row: expected a value in ohm, found '1 V'; write it like \"1 ohm\"",
+    '[array]\nr_row = "1,5 ohm"': "d.toml: array.r_row: expected a value in ohm, found '1,5 ohm'; write it like \"1 ohm\"",
+    '[array]\nr_rwo = "1 ohm"': "d.toml: [array]: unknown key 'r_rwo'; did you mean 'r_row'?",
+    "arry = 1": "d.toml: unknown key 'arry'; did you mean 'array'?",
+    '[device]\nkind = "sihn"': "d.toml: device.kind: unknown kind 'sihn'; did you mean 'sinh'?",
+    '[device]\nv0 = "0.3 V"': "d.toml: [device]: unknown key 'v0'; known are g_off, g_on, kind, levels",
+    '[device]\ng_off = "1 mS"': (
+        "d.toml: device: expected 0 S < g_off < g_on, found g_off = 1 mS and g_on = 100 uS; "
+        "give g_off the lower conductance"
+    ),
+    "[device]\nlevels = 1": "d.toml: device.levels: expected 0 (analog) or at least 2 levels, found 1; set levels = 0",
+    "[device]\nlevels = true": "d.toml: device.levels: expected a whole number, found True; mend the value",
+    "[array]\nrows = 2.5": "d.toml: array.rows: expected a whole number, found 2.5; mend the value",
+    "[array]\nrows = 1": "d.toml: array.rows: expected at least 2, found 1; try rows = 64",
+    '[array]\nr_row = "-1 ohm"': 'd.toml: array.r_row: expected at least 0 ohm, found -1 ohm; try r_row = "1 ohm"',
+    "[opamp]\ngain = 0.5": "d.toml: opamp.gain: expected a gain of at least 1, found 0.5; try gain = 1e4",
+    "[opamp]\ngain = nan": "d.toml: opamp.gain: expected a finite number, found nan; mend the value",
+    '[signal]\nv_read = "2 V"': (
+        "d.toml: signal: expected v_read and v_out below the op-amp's swing of 1 V, found 2 V and 0.5 V; "
+        "lower them or raise opamp.v_high"
+    ),
+    "array = 3": "d.toml: expected a table [array], found 3; write [array]",
+    "[array": "d.toml: is not TOML: Expected ']' at the end of a table declaration (at end of document); mend the syntax",
+}
+
+
+@pytest.mark.parametrize("text", MESSAGES)
+def test_a_mistake_is_told_whole(text: str) -> None:
+    with pytest.raises(UserError) as caught:
+        Design.parse(text, "d.toml")
+    assert str(caught.value) == MESSAGES[text]
+    assert caught.value.exit_code == 2
+
+
+def test_a_missing_file_is_told(tmp_path: Path) -> None:
+    with pytest.raises(DesignError) as caught:
+        Design.load(tmp_path / "none.toml")
+    assert str(caught.value).startswith(f"{tmp_path / 'none.toml'}: cannot be read (")
+
+
+def test_an_unknown_preset_is_told() -> None:
+    with pytest.raises(DesignError) as caught:
+        Design.preset("idael")
+    assert str(caught.value) == "design: expected a preset, found 'idael'; did you mean 'ideal'?"
