@@ -2,7 +2,8 @@
 
 import difflib
 from collections.abc import Iterable, Mapping
-from importlib.metadata import entry_points
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 __all__ = ["merge", "nearest"]
@@ -14,8 +15,14 @@ def merge(group: str, builtin: Mapping[str, type[Any]]) -> dict[str, type[Any]]:
     A user's package adds one by ``[project.entry-points."ohmweave.devices"]``; a built-in name wins
     over an entry point of the same name, so that no package can change what a design means.
     """
-    found = {entry.name: entry.load() for entry in entry_points(group=group) if entry.name not in builtin}
+    found = {entry.name: entry.load() for entry in _installed(group) if entry.name not in builtin}
     return {**builtin, **found}
+
+
+@cache
+def _installed(group: str) -> tuple[EntryPoint, ...]:
+    # Reading the metadata of every installed package takes tenths of a second; they do not change under us.
+    return tuple(entry_points(group=group))
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
