@@ -1,7 +1,7 @@
 """How much wire resistance a chip can take: accuracy against ohms a segment, on the held-out digits.
 
-    python examples/wire_resistance.py
-    python examples/wire_resistance.py --ohms 1 100 --samples 90
+python examples/wire_resistance.py
+python examples/wire_resistance.py --ohms 1 100 --samples 90
 """
 
 import argparse

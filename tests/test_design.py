@@ -51,7 +51,7 @@ MESSAGES = {
     "[array]\nr_row = 1": "d.toml: array.r_row: expected a unit (ohm), found the bare number '1'; write \"1 ohm\"",
     '[array]\nr_row = "1"': "d.toml: array.r_row: expected a unit (ohm), found the bare number '1'; write \"1 ohm\"",
     '[array]\nr_row = "1 V"': "d.toml: array.r_row: expected a value in ohm, found '1 V'; write it like \"1 ohm\"",
-    '[array]\nr_row = "1,5 ohm"': "d.toml: array.r_row: expected a value in ohm, found '1,5 ohm'; write it like \"1 ohm\"",
+    '[array]\nr_row = "1,5 V"': "d.toml: array.r_row: expected a value in ohm, found '1,5 V'; write it like \"1 ohm\"",
     '[array]\nr_rwo = "1 ohm"': "d.toml: [array]: unknown key 'r_rwo'; did you mean 'r_row'?",
     "arry = 1": "d.toml: unknown key 'arry'; did you mean 'array'?",
     '[device]\nkind = "sihn"': "d.toml: device.kind: unknown kind 'sihn'; did you mean 'sinh'?",
@@ -68,11 +68,32 @@ MESSAGES = {
     "[opamp]\ngain = 0.5": "d.toml: opamp.gain: expected a gain of at least 1, found 0.5; try gain = 1e4",
     "[opamp]\ngain = nan": "d.toml: opamp.gain: expected a finite number, found nan; mend the value",
     '[signal]\nv_read = "2 V"': (
-        "d.toml: signal: expected v_read and v_out below the op-amp's swing of 1 V, found 2 V and 0.5 V; "
-        "lower them or raise opamp.v_high"
+        "d.toml: signal: expected v_read and v_out below the op-amp's swing of 1 V to either side, "
+        "found 2 V and 0.5 V; lower them or widen opamp.v_low and opamp.v_high"
     ),
+    '[opamp]\nv_low = "-0.1 V"': (
+        "d.toml: signal: expected v_read and v_out below the op-amp's swing of 0.1 V to either side, "
+        "found 0.2 V and 0.5 V; lower them or widen opamp.v_low and opamp.v_high"
+    ),
+    "seed = -1": "d.toml: seed: expected a seed of at least 0, found -1; try seed = 0",
+    '[array]\nr_row = "1e9999999 ohm"': (
+        "d.toml: array.r_row: expected a finite value in ohm, found '1e9999999 ohm'; write it like \"1 ohm\""
+    ),
+    '[array]\nr_row = "1e-9 ohm"': (
+        "d.toml: array.r_row: expected 0 ohm (no wire) or at least 1e-06 ohm, found 1e-09 ohm; "
+        "such a wire beside a device is beyond the digits of a float; set it to 0 ohm"
+    ),
+    '[relu]\nkind = "rectifier"\nresistor = "0 ohm"': (
+        'd.toml: relu.resistor: expected a positive value in ohm, found 0 ohm; try resistor = "10 kohm"'
+    ),
+    '[tanh]\ntail_current = "0 A"': (
+        'd.toml: tanh.tail_current: expected a positive value in A, found 0 A; try tail_current = "10 uA"'
+    ),
+    '[device]\nkind = ["sinh"]': "d.toml: device.kind: unknown kind ['sinh']; did you mean 'sinh'?",
     "array = 3": "d.toml: expected a table [array], found 3; write [array]",
-    "[array": "d.toml: is not TOML: Expected ']' at the end of a table declaration (at end of document); mend the syntax",
+    "[array": (
+        "d.toml: is not TOML: Expected ']' at the end of a table declaration (at end of document); mend the syntax"
+    ),
 }
 
 

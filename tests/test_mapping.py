@@ -22,18 +22,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ohmweave.bench import Bench
 from ohmweave.blocks import PrecisionRectifier
 from ohmweave.build import build, input_nets, layer_names, output_nets, row_nets
 from ohmweave.circuit import Cell, Crossbar, Instance
 from ohmweave.design import ArrayChoice, Design, SignalChoice
 from ohmweave.devices import Linear
-from ohmweave.errors import DataError, ModelError
-from ohmweave.graph import Flatten, Graph, Input, Linear as Weights, Node, Relu, Softmax
+from ohmweave.errors import DataError, DesignError, ModelError
+from ohmweave.graph import Flatten, Graph, Input, Node, Relu, Reshape, Softmax
+from ohmweave.graph import Linear as Weights
 from ohmweave.mapping import Plan, plan
 from ohmweave.netlist import DIALECTS, write
-from ohmweave.schemes import RowPair
+from ohmweave.schemes import Pair, RowPair
 from ohmweave.simulate.native import Native
-from ohmweave.bench import Bench
 
 W = np.array([[1.0, -0.5, 0.0], [0.25, 0.0, -1.0]])
 B = np.array([0.1, -0.2])
@@ -200,9 +201,33 @@ def test_calibration_without_signal_is_refused() -> None:
 
 
 def test_an_activation_without_weights_is_refused() -> None:
-    graph = Graph((Node("x", Input((3,))), Node("early", Relu(), ("x",)), Node("fc", Weights(W, B), ("early",))), ("fc",))
+    graph = Graph(
+        (Node("x", Input((3,))), Node("early", Relu(), ("x",)), Node("fc", Weights(W, B), ("early",))), ("fc",)
+    )
     with pytest.raises(ModelError) as caught:
         plan(graph, DESIGN, X)
     assert str(caught.value) == (
         "layer 'early': expected weights (Linear) before Relu, found none; put a Linear layer before it"
     )
+
+
+def test_shape_changes_after_the_last_weights_stay_on_the_host() -> None:
+    graph = network(Node("pairs", Reshape((1, 2)), ("fc",)), Node("prob", Softmax(), ("pairs",)))
+    mapped = plan(graph, DESIGN, X)
+    assert mapped.host == ("pairs", "prob")
+    np.testing.assert_allclose(mapped.logits(mapped.stages[0].s_out * (X @ W.T + B)), graph.forward(X), rtol=1e-12)
+
+
+def test_weights_too_small_to_map_are_refused() -> None:
+    graph = Graph((Node("x", Input((3,))), Node("faint", Weights(1e-320 * np.ones((2, 3)), B), ("x",))), ("faint",))
+    big = Graph((graph.nodes[0], Node("faint", Weights(1e-320 * np.ones((2, 3)), 0 * B), ("x",))), ("faint",))
+    with pytest.raises(ModelError, match=r"layer 'faint': the largest weight is 9.99989e-321, too small to map"):
+        plan(big, DESIGN, X)
+
+
+def test_tiles_smaller_than_a_group_of_lines_are_refused() -> None:
+    class Wide(Pair):
+        lines_per_output = 4
+
+    with pytest.raises(DesignError, match="expected tiles of at least 1 x 4 lines for this scheme, found 64 x 3"):
+        plan(network(), replace(DESIGN, scheme=Wide(), array=ArrayChoice(64, 3)), X)

@@ -114,7 +114,7 @@ def test_the_golden_netlist_runs_and_obeys_its_resistors(ngspice: str) -> None:
         three_two(),
         ("a", "b", "c"),
         np.array([[0.1, 0.0, -0.1], [0.2, 0.1, 0.3]]),
-        ("y", "s", "wired.w0_1", "wired.c0", "u"),
+        ("y", "s", "wired.r0", "wired.c0", "u"),
         ("ev.buf", "ev.bias"),
     )
     waves = NgspiceSimulator(ngspice, netlist=GOLDEN).run(bench)

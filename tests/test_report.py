@@ -201,7 +201,7 @@ def test_what_is_not_there_is_not_claimed(results: Results) -> None:
 
 
 def test_power_is_listed_by_part_and_adds_up(page: str, results: Results) -> None:
-    parts = {**results.evidence.power_w, "op-amps at rest": results.evidence.quiescent_w}
+    parts = {**results.evidence.power_w, "at rest": results.evidence.quiescent_w}
     found = re.findall(r'class="part">([^<]*)</td>.*?class="watts">([^<]*)</td>', section(page, "power"))
     assert dict(found) == {
         **{name: quantity(watts, "W") for name, watts in parts.items()},
@@ -213,7 +213,7 @@ def test_a_part_that_takes_power_in_is_told_apart(results: Results) -> None:
     evidence = replace(results.evidence, power_w={"drivers": 3e-3, "s0 readouts": -1e-3}, quiescent_w=0.0)
     assert [(bar.name, bar.share, bar.width, bar.negative) for bar in power_bars(evidence)] == [
         ("drivers", "150.0 %", 100.0, False),
-        ("op-amps at rest", "0.0 %", 0.0, False),
+        ("at rest", "0.0 %", 0.0, False),
         ("s0 readouts", "-50.0 %", 33.33, True),
     ]
 

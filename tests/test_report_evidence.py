@@ -135,5 +135,5 @@ def test_broken_files_are_named(
 def test_shapes_that_do_not_belong_together_are_refused(results: SimpleNamespace) -> None:
     with pytest.raises(ValueError, match=r"^labels has shape \(3,\), expected 24 samples$"):
         replace(results.evidence, labels=np.zeros(3, dtype=np.int64))
-    with pytest.raises(ValueError, match=r"^stage_volts of s0 has shape \(5, 8\), expected 4 samples$"):
+    with pytest.raises(ValueError, match=r"^stage_volts of s1 has shape \(5, 4\), expected 4 samples$"):
         replace(results.check, samples=4)

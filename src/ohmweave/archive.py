@@ -13,6 +13,7 @@ together is refused.
 import json
 import shutil
 import tempfile
+import zipfile
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -20,7 +21,8 @@ from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
+from safetensors.numpy import save as to_bytes
 
 from ohmweave.chip import Chip
 from ohmweave.design import Design
@@ -34,7 +36,23 @@ __all__ = ["NETLIST", "RESULTS", "load", "save"]
 NETLIST = Path("netlist") / "chip.cir"
 RESULTS = Path("results")
 _PLAN = "plan.json"
+_FILES = frozenset(
+    {
+        "conductances.npz",
+        "design.toml",
+        "graph.json",
+        "netlist",
+        _PLAN,
+        "report.html",
+        "results",
+        "weights.safetensors",
+    }
+)
 _FORMAT = 1
+_BROKEN = (
+    ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, OSError, RecursionError, SafetensorError,
+    StopIteration, TypeError, ValueError, zipfile.BadZipFile,
+)  # fmt: skip
 
 
 def save(chip: Chip, directory: Path) -> Path:
@@ -43,33 +61,23 @@ def save(chip: Chip, directory: Path) -> Path:
     An older build of the same place is replaced; its results stay where the plan is the same.
 
     Raises:
-        BuildError: the place holds something that is not a build.
+        BuildError: the place holds something that is not a build, or cannot be written.
     """
-    if (
-        directory.exists()
-        and not (directory / _PLAN).is_file()
-        and (not directory.is_dir() or any(directory.iterdir()))
-    ):
-        raise BuildError(
-            "expected a new, an empty or a build directory, found other files",
-            where=str(directory),
-            remedy="choose another",
-        )
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
+    # A link keeps pointing where it points; "." gets a name and a parent.
+    place = directory.resolve()
+    _check_free(place, str(directory))
     try:
-        partial.chmod(0o755)
-        _write(chip, partial)
-        _keep_results(chip, directory, partial)
-        if directory.exists():
-            retired = Path(tempfile.mkdtemp(prefix=f".{directory.name}.old.", dir=directory.parent))
-            directory.replace(retired / "build")
-            partial.replace(directory)
-            shutil.rmtree(retired)
-        else:
-            partial.replace(directory)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{place.name}.", dir=place.parent) as staging:
+            fresh, retired = Path(staging, "fresh"), Path(staging, "retired")
+            fresh.mkdir()
+            _write(chip, fresh)
+            _keep_results(chip, place, fresh)
+            _exchange(fresh, place, retired)
+    except OSError as error:
+        raise BuildError(
+            f"cannot be written ({error.strerror})", where=str(directory), remedy="choose a place that can"
+        ) from error
     return directory
 
 
@@ -95,8 +103,8 @@ def load(directory: Path) -> Chip:
             )
         graph = Graph.unpack(structure, load_file(directory / "weights.safetensors"))
         plan = Plan.unpack(graph, design, header["plan"], _read_arrays(directory / "conductances.npz"))
-        digests = header["digests"]
-    except (KeyError, TypeError, ValueError, AttributeError, SafetensorError, OSError, ModelError) as error:
+        digests = dict(header["digests"])
+    except (*_BROKEN, ModelError) as error:
         raise BuildError(
             f"is broken ({type(error).__name__}: {error})", where=str(directory), remedy="compile again"
         ) from error
@@ -108,7 +116,46 @@ def load(directory: Path) -> Chip:
                 where=str(directory),
                 remedy="compile again",
             )
-    return Chip(plan)
+    return _built(Chip(plan), directory)
+
+
+def _built(chip: Chip, directory: Path) -> Chip:
+    """The chip, once its circuit could be built: digests say that files belong together, not that they are sane."""
+    try:
+        _ = chip.cell
+    except _BROKEN as error:
+        raise BuildError(
+            f"holds no circuit ({type(error).__name__}: {error})", where=str(directory), remedy="compile again"
+        ) from error
+    return chip
+
+
+def _check_free(place: Path, where: str) -> None:
+    """Refuse a place that holds anything but a build, which alone may be replaced."""
+    if not place.exists():
+        return
+    found = sorted(item.name for item in place.iterdir()) if place.is_dir() else [place.name]
+    foreign = [name for name in found if name not in _FILES]
+    netlists = place / NETLIST.parent
+    if netlists.is_dir():
+        foreign += [f"{netlists.name}/{item.name}" for item in netlists.iterdir() if item.stem != NETLIST.stem]
+    if foreign or (found and _PLAN not in found):
+        raise BuildError(
+            f"expected a new, an empty or a build directory, found other files ({(foreign or found)[0]})",
+            where=where,
+            remedy="choose another",
+        )
+
+
+def _exchange(fresh: Path, place: Path, retired: Path) -> None:
+    """Put a directory into a place; what was there is moved away, and comes back if that fails."""
+    try:
+        if place.exists():
+            place.replace(retired)
+        fresh.replace(place)
+    finally:
+        if retired.exists() and not place.exists():
+            retired.replace(place)
 
 
 def _write(chip: Chip, directory: Path) -> None:
@@ -117,7 +164,9 @@ def _write(chip: Chip, directory: Path) -> None:
     structure, weights = plan.graph.pack()
     _write_json(directory / "graph.json", {**structure, "digest": plan.graph.digest()})
     metadata = {"graph": plan.graph.digest()}
-    save_file({k: np.ascontiguousarray(v) for k, v in weights.items()}, directory / "weights.safetensors", metadata)
+    # Its own writer gives the file to its owner alone, whatever the umask says.
+    content = to_bytes({k: np.ascontiguousarray(v) for k, v in weights.items()}, metadata)
+    (directory / "weights.safetensors").write_bytes(content)
     packed, conductances = plan.pack()
     digests = {"graph": plan.graph.digest(), "design": plan.design.digest(), "plan": plan.digest()}
     _write_json(directory / _PLAN, {"format": _FORMAT, "digests": digests, "plan": packed})
@@ -140,7 +189,7 @@ def _write_json(path: Path, value: Mapping[str, Any]) -> None:
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BuildError(f"cannot be read ({error})", where=str(path), remedy="compile again") from error
     if not isinstance(value, dict):
         raise BuildError("expected a JSON object", where=str(path), remedy="compile again")
@@ -148,5 +197,6 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _read_arrays(path: Path) -> dict[str, Array]:
-    with np.load(path, allow_pickle=False) as stored:
+    # Opened here, since NumPy leaves a file open that it cannot read.
+    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
         return {name: stored[name] for name in stored.files if name != "plan"}

@@ -20,8 +20,9 @@ class Bench:
         inputs: the cell's driven ports, each by its own ideal voltage source to ground. Ports that
             are neither driven nor probed float.
         volts: drive voltages, shape [samples, len(inputs)], V.
-        probes: nets whose voltage is wanted: the cell's own nets (``"s0_y3"``) or, with dots,
-            those of the instances below (``"s0.c3"``).
+        probes: nets whose voltage is wanted: the cell's own nets (``"s0_y3"``) or, with dots, nets
+            and ports of the instances below (``"s0.c3"``). The wires inside a crossbar are no nets of
+            the bench; :mod:`ohmweave.analysis.ir_drop` solves for them.
         sources: dotted paths of instances inside the cell whose branch current and voltage are
             wanted; each is a VoltageSource or Vcvs (``"s0.op3.e1"``).
     """

@@ -1,20 +1,27 @@
 """A compiled chip: the plan, its circuit, and what can be asked of it."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
 from ohmweave.analysis.power import Power, power, watched_sources
 from ohmweave.bench import Bench, Waves
+from ohmweave.blocks.opamp import BUFFER
 from ohmweave.build import build, input_nets, layer_names, output_nets
 from ohmweave.circuit import Cell
 from ohmweave.mapping import Plan
-from ohmweave.netlist import DIALECTS, write
+from ohmweave.netlist import dialect as find_dialect
+from ohmweave.netlist import write
 from ohmweave.simulate import Simulator, simulator
 from ohmweave.units import Array
 
 __all__ = ["Chip", "Run"]
+
+_NEAR_RAIL = 0.98
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,12 +32,15 @@ class Run:
         plan: the chip's plan.
         stage_volts: stage name -> its output voltages, [samples, outputs], V.
         power: what the sources delivered.
+        beyond: where signals left what the chip was calibrated for: the share of ``"inputs"`` above the
+            read voltage, and for each stage the share of op-amps within a fiftieth of a rail.
         waves: what the engine returned.
     """
 
     plan: Plan
     stage_volts: Mapping[str, Array]
     power: Power
+    beyond: Mapping[str, float]
     waves: Waves
 
     @property
@@ -82,15 +92,42 @@ class Chip:
         for stage in self.plan.stages:
             stage_volts[stage.name] = waves.volts[:, left : left + stage.outputs]
             left += stage.outputs
-        quiescent = self.plan.opamps * self.plan.design.opamp.quiescent_power
-        return Run(self.plan, stage_volts, power(bench, waves, quiescent), waves)
+        opamp = self.plan.design.opamp
+        watts = power(bench, waves, self.plan.quiescent_power, (opamp.v_low, opamp.v_high))
+        return Run(self.plan, stage_volts, watts, self._beyond(bench, waves), waves)
+
+    def _beyond(self, bench: Bench, waves: Waves) -> dict[str, float]:
+        design = self.plan.design
+        volts, low, high = waves.source_volts, design.opamp.v_low, design.opamp.v_high
+        at_rail = (volts > _NEAR_RAIL * high) | (volts < _NEAR_RAIL * low)
+        beyond = {"inputs": float(np.mean(np.abs(bench.volts) > design.signal.v_read * (1 + 1e-9)))}
+        for stage in self.plan.stages:
+            mine = [
+                column
+                for column, path in enumerate(bench.sources)
+                if path.startswith((f"{stage.name}.", f"{stage.name}_")) and path.endswith(f".{BUFFER}")
+            ]
+            beyond[stage.name] = float(np.mean(at_rail[:, mine]))
+        return beyond
 
     def write(self, directory: Path | str, dialect: str = "ngspice") -> Path:
-        """Write the netlist of the whole circuit as ``chip.cir`` into a directory; returns its path."""
-        path = Path(directory) / "chip.cir"
+        """Write the netlist of the whole circuit as ``chip`` with the dialect's suffix; returns its path.
+
+        Args:
+            directory: where; made if need be.
+            dialect: name of the dialect.
+
+        Raises:
+            DesignError: no such dialect.
+        """
+        words = find_dialect(dialect)
+        path = Path(directory) / f"chip{words.suffix}"
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        with partial.open("w", encoding="ascii", newline="\n") as stream:
-            write(self.cell, DIALECTS[dialect](), stream, names=layer_names(self.plan))
-        partial.replace(path)
+        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        try:
+            with partial.open("w", encoding="ascii", newline="\n") as stream:
+                write(self.cell, words, stream, names=layer_names(self.plan))
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
         return path

@@ -1,6 +1,7 @@
 """The command line: parse, call, print."""
 
 import json
+import math
 import sys
 import time
 import traceback
@@ -18,14 +19,16 @@ from ohmweave import archive, runs
 from ohmweave.compile import compile as weave
 from ohmweave.demo.story import run as run_demo
 from ohmweave.design import PRESETS, Design
-from ohmweave.errors import DataError, OhmweaveError
+from ohmweave.errors import DesignError, OhmweaveError, UserError
 from ohmweave.frontend import load_data
 from ohmweave.netlist import dialect as find_dialect
+from ohmweave.registry import nearest
 from ohmweave.simulate import detect
 
 __all__ = ["app", "main"]
 
 _DISAGREES = 3
+_INTERRUPTED = 130
 app = typer.Typer(name="ohmweave", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 Build = Annotated[Path, typer.Argument(help="a build directory")]
 Json = Annotated[bool, typer.Option("--json", help="print one JSON object and nothing else")]
@@ -38,20 +41,19 @@ def main() -> None:
     try:
         status = app(standalone_mode=False)
     except OhmweaveError as error:
-        _fail(error, as_json)
-        status = error.exit_code
-    except typer.Abort:
-        status = 130
+        status = _fail(error, as_json)
     except typer.TyperException as error:  # usage errors, already worded for people
-        _say(f"error: {error.format_message()}; see ohmweave --help")
-        status = 2
-    except KeyboardInterrupt:
-        _say("interrupted; nothing half-written was left")
-        status = 130
-    except Exception:  # noqa: BLE001 - the last resort: anything else is our fault and must exit 1
+        said = error.format_message().rstrip(".")
+        # Without a word the help was printed instead.
+        status = _fail(UserError(said, remedy="see ohmweave --help"), as_json) if said else UserError.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        status = _INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - the last resort: anything else is our fault and must exit 1
         traceback.print_exc()
-        _say("this is a fault of ohmweave; please report it with the lines above")
-        status = 1
+        words, remedy = f"{type(error).__name__}: {error}", "please report it with the lines above"
+        status = _fail(OhmweaveError(words, where="a fault of ohmweave", remedy=remedy), as_json)
+    if status == _INTERRUPTED:
+        _say("interrupted; nothing half-written was left")
     sys.exit(status or 0)
 
 
@@ -85,7 +87,7 @@ def compile_(
     as_json: Json = False,
 ) -> None:
     """Weave a network into a circuit: plan, netlist and all, in a build directory."""
-    chosen = Design.preset(design) if design in PRESETS else Design.load(design)
+    chosen = _design(design)
     data = load_data(calibrate, "train")
     chip = weave(model, chosen, calibration=data.x, weights=weights)
     archive.save(chip, output)
@@ -107,13 +109,16 @@ def simulate(
     data: DataSpec,
     engine: Annotated[str, typer.Option(help="native, ngspice, ...")] = "native",
     limit: Annotated[int | None, typer.Option(help="samples, from the first; all if not given")] = None,
+    time_limit: Annotated[float, typer.Option(help="seconds a SPICE engine may take")] = 600.0,
     fresh: Annotated[bool, typer.Option("--fresh", help="compute again what was computed before")] = False,
     as_json: Json = False,
 ) -> None:
     """Run data through the whole circuit."""
     samples = load_data(data, "test")
+    limits = _limits(time_limit)
     with _progress("simulating") as step:
-        done = runs.simulate(build, samples, engine=engine, limit=limit, fresh=fresh, progress=step)
+        options = {"progress": step} if engine == "native" else limits
+        done = runs.simulate(build, samples, engine=engine, limit=limit, fresh=fresh, options=options)
     _print(done.summary(), as_json, f"simulated by {engine}")
 
 
@@ -129,8 +134,10 @@ def verify(
 ) -> None:
     """Run the written netlist in SPICE and compare every layer; exit 3 where they disagree."""
     if not 0.0 < tolerance < 1.0:
-        raise DataError(f"expected a share between 0 and 1, found {tolerance:g}", where="--tolerance")
-    options = {"time_limit": time_limit}
+        raise UserError(
+            f"expected a share between 0 and 1, found {tolerance:g}", where="--tolerance", remedy="try 1e-6"
+        )
+    options = _limits(time_limit)
     done = runs.verify(
         build, load_data(data, "test"), samples=samples, engine=engine, tolerance=tolerance, options=options
     )
@@ -153,7 +160,9 @@ def netlist(
     """Write the netlist of the whole circuit."""
     find_dialect(dialect)
     chip, begun = archive.load(build), time.perf_counter()
-    path = chip.write(output or build / archive.NETLIST.parent, dialect)
+    folder = output or build / archive.NETLIST.parent
+    with _writing(folder):
+        path = chip.write(folder, dialect)
     seconds = time.perf_counter() - begun
     _print(
         {"dialect": dialect, "files": [str(path)], "devices": chip.plan.devices, "seconds": seconds}, as_json, "written"
@@ -169,7 +178,9 @@ def report(
     as_json: Json = False,
 ) -> None:
     """Write one self-contained HTML page about a simulated build."""
-    page = runs.report(build, output or build / "report.html")
+    target = output or build / "report.html"
+    with _writing(target):
+        page = runs.report(build, target)
     _print({"report": str(page)}, as_json, "report")
 
 
@@ -187,19 +198,55 @@ def doctor(as_json: Json = False) -> None:
     Console().print(table)
 
 
+def _design(name: str) -> Design:
+    """A preset by name, or else a file."""
+    if name in PRESETS:
+        return Design.preset(name)
+    if not Path(name).exists() and Path(name).name == name and not Path(name).suffix:
+        remedy = f"{nearest(name, PRESETS)} (or give a file that exists)"
+        raise DesignError(f"expected a preset or a TOML file, found neither: {name!r}", where="--design", remedy=remedy)
+    return Design.load(name)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Where a file cannot be written, that is the user's to mend."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"cannot be written ({error.strerror})", where=str(path), remedy="choose a place that can"
+        ) from error
+
+
+def _limits(time_limit: float) -> dict[str, float]:
+    if not time_limit > 0.0:
+        raise UserError(f"expected more than 0 s, found {time_limit:g} s", where="--time-limit", remedy="try 600")
+    return {"time_limit": time_limit}
+
+
 def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def _fail(error: OhmweaveError, as_json: bool) -> None:
+def _fail(error: OhmweaveError, as_json: bool) -> int:
+    """Tell an error in both languages; returns its exit code."""
     _say(f"error: {error}")
     if as_json:
         place = {"where": error.where, "message": error.message, "remedy": error.remedy}
         _print_json({"error": {"kind": type(error).__name__, **place}})
+    return error.exit_code
 
 
 def _print_json(value: dict[str, Any]) -> None:
-    print(json.dumps(value, allow_nan=False))
+    print(json.dumps(_plain(value), allow_nan=False))
+
+
+def _plain(value: Any) -> Any:
+    """The value with ``None`` for numbers that JSON does not have."""
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _print(summary: dict[str, Any], as_json: bool, title: str) -> None:

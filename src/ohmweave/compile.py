@@ -3,8 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ohmweave.chip import Chip
 from ohmweave.design import Design
+from ohmweave.errors import ModelError
 from ohmweave.frontend import from_module, load_model
 from ohmweave.graph import Graph
 from ohmweave.mapping import plan
@@ -26,10 +29,23 @@ def compile(model: Any, design: Design | None = None, *, calibration: Array, wei
         ModelError: a network that cannot be read or mapped.
         DataError: calibration data that does not fit.
     """
+    calibration = np.asarray(calibration, dtype=np.float64)
+    if weights is not None and not isinstance(model, str | Path):
+        raise ModelError(
+            f"expected no weights beside a network that has its own, found {str(weights)!r}",
+            where="weights",
+            remedy="leave them out, or give package.module:factory as the model",
+        )
     if isinstance(model, Graph):
         graph = model
     elif isinstance(model, str | Path):
         graph = load_model(str(model), Path(weights) if weights else None)
-    else:
+    elif hasattr(model, "named_modules"):
         graph = from_module(model, calibration.shape[1:])
+    else:
+        raise ModelError(
+            f"expected a Graph, an nn.Module, FILE.onnx or package.module:factory, found {type(model).__name__}",
+            where="model",
+            remedy="give the network itself or where it is",
+        )
     return Chip(plan(graph, design or Design.default(), calibration))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,9 +25,12 @@ from ohmweave.devices import Device, Linear, devices
 from ohmweave.errors import DesignError, UnitError
 from ohmweave.registry import nearest
 from ohmweave.schemes import Pair, Scheme, schemes
-from ohmweave.units import Unit, format_quantity, parse_quantity
+from ohmweave.units import Unit, format_quantity, parse_quantity, require
 
 __all__ = ["PRESETS", "ArrayChoice", "Design", "SignalChoice"]
+
+
+_LEAST_OHM = 1e-6
 
 
 @dataclass(frozen=True)
@@ -54,11 +58,13 @@ class ArrayChoice:
                     remedy=f"try {name} = 64",
                 )
         for name in ("r_row", "r_col"):
-            if not getattr(self, name) >= 0.0:
+            ohms = getattr(self, name)
+            require(f"array.{name}", ohms, "ohm", "1 ohm", zero=True)
+            if 0.0 < ohms < _LEAST_OHM:
                 raise DesignError(
-                    f"expected at least 0 ohm, found {getattr(self, name):g} ohm",
+                    f"expected 0 ohm (no wire) or at least {_LEAST_OHM:g} ohm, found {ohms:g} ohm",
                     where=f"array.{name}",
-                    remedy=f'try {name} = "1 ohm"',
+                    remedy="such a wire beside a device is beyond the digits of a float; set it to 0 ohm",
                 )
 
 
@@ -69,19 +75,22 @@ class SignalChoice:
     Args:
         v_read: rows carry the largest calibrated value, and biases, at this voltage, V.
         v_out: the last stage's largest calibrated output, V.
+        headroom: share of the op-amps' swing that inner signals may use on calibration data.
     """
 
     v_read: Annotated[float, Unit("V")] = 0.2
     v_out: Annotated[float, Unit("V")] = 0.5
+    headroom: float = 0.8
 
     def __post_init__(self) -> None:
-        for name in ("v_read", "v_out"):
-            if not getattr(self, name) > 0.0:
-                raise DesignError(
-                    f"expected a positive voltage, found {getattr(self, name):g} V",
-                    where=f"signal.{name}",
-                    remedy=f'try {name} = "0.2 V"',
-                )
+        require("signal.v_read", self.v_read, "V", "0.2 V")
+        require("signal.v_out", self.v_out, "V", "0.5 V")
+        if not 0.0 < self.headroom <= 1.0:
+            raise DesignError(
+                f"expected a share between 0 and 1, found {self.headroom:g}",
+                where="signal.headroom",
+                remedy="try headroom = 0.8",
+            )
 
 
 @dataclass(frozen=True)
@@ -89,7 +98,7 @@ class Design:
     """Every choice of a chip. Sections with a ``kind`` pick a strategy from its registry.
 
     Args:
-        seed: seeds the programming of devices.
+        seed: seeds the programming of devices; the built-in ones program without chance, a user's need not.
         device: the memristor.
         array: tile size and wires.
         scheme: how weights become conductances.
@@ -114,12 +123,15 @@ class Design:
     signal: SignalChoice = field(default_factory=SignalChoice)
 
     def __post_init__(self) -> None:
-        if max(self.signal.v_read, self.signal.v_out) >= self.opamp.v_high:
+        if self.seed < 0:
+            raise DesignError(f"expected a seed of at least 0, found {self.seed}", where="seed", remedy="try seed = 0")
+        swing = min(self.opamp.v_high, -self.opamp.v_low)
+        if max(self.signal.v_read, self.signal.v_out) >= swing:
             raise DesignError(
-                f"expected v_read and v_out below the op-amp's swing of {self.opamp.v_high:g} V, found "
+                f"expected v_read and v_out below the op-amp's swing of {swing:g} V to either side, found "
                 f"{self.signal.v_read:g} V and {self.signal.v_out:g} V",
                 where="signal",
-                remedy="lower them or raise opamp.v_high",
+                remedy="lower them or widen opamp.v_low and opamp.v_high",
             )
 
     @staticmethod
@@ -153,7 +165,7 @@ class Design:
         """Read a design from TOML text; ``where`` names its origin in messages."""
         try:
             table = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
+        except (ValueError, RecursionError) as error:  # TOMLDecodeError is a ValueError, as are overlong numbers
             raise DesignError(f"is not TOML: {error}", where=where, remedy="mend the syntax") from error
         return _read_design(table, where)
 
@@ -189,7 +201,14 @@ def _kinds() -> dict[str, dict[str, type[Any]]]:
 
 
 def _kind_of(section: str, choice: object) -> str:
-    return next(name for name, kind in _kinds()[section].items() if kind is type(choice))
+    for name, kind in _kinds()[section].items():
+        if kind is type(choice):
+            return name
+    raise DesignError(
+        f"{type(choice).__name__} has no name, so the design cannot be written",
+        where=section,
+        remedy="register it by an entry point, see CONTRIBUTING",
+    )
 
 
 def _read_design(table: Mapping[str, Any], where: str) -> Design:
@@ -214,7 +233,7 @@ def _read_section(section: str, table: object, where: str) -> object:
         chosen: type[Any] = {"array": ArrayChoice, "driver": Driver, "signal": SignalChoice}[section]
     else:
         kind = settings.pop("kind", next(name for name in kinds if kinds[name] is type(getattr(Design(), section))))
-        if kind not in kinds:
+        if not isinstance(kind, str) or kind not in kinds:
             remedy = nearest(str(kind), kinds)
             raise DesignError(f"unknown kind {kind!r}", where=f"{where}: {section}.kind", remedy=remedy)
         chosen = kinds[kind]
@@ -241,7 +260,9 @@ def _read_value(value: object, hint: Any, where: str, key: str) -> Any:
             return parse_quantity(str(value), unit.symbol)
         except UnitError as error:
             raise UnitError(error.message, where=place, remedy=error.remedy) from error
-    if hint is float and isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < float("inf"):
+    if hint is bool and isinstance(value, bool):
+        return value
+    if hint is float and isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300:
         return float(value)
     if hint is int and isinstance(value, int) and not isinstance(value, bool):
         return value
@@ -256,4 +277,5 @@ _WORDS = {int: "a whole number", float: "a finite number"}
 def _write_value(value: Any, hint: Any) -> str:
     if get_origin(hint) is Annotated:
         return f'"{format_quantity(value, get_args(hint)[1].symbol)}"'
-    return f'"{value}"' if isinstance(value, str) else repr(value)
+    # A TOML basic string, and TOML's words for booleans, are JSON's.
+    return json.dumps(value) if isinstance(value, str | bool) else repr(value)

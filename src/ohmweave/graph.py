@@ -67,6 +67,18 @@ class Linear:
     weight: Array
     bias: Array
 
+    def __post_init__(self) -> None:
+        # Networks come in single precision; what is mapped and hashed from them is double.
+        for name in ("weight", "bias"):
+            object.__setattr__(self, name, np.asarray(getattr(self, name), dtype=np.float64))
+        if self.weight.ndim != 2 or self.bias.shape != self.weight.shape[:1]:
+            raise ModelError(
+                f"expected a weight of shape [outputs, inputs] and a bias of shape [outputs], "
+                f"found {self.weight.shape} and {self.bias.shape}",
+                where="Linear",
+                remedy="mend the arrays",
+            )
+
     def out_shape(self, *inputs: Shape) -> Shape:
         """[outputs], where the input has as many features as W has columns."""
         (shape,) = inputs
@@ -229,6 +241,8 @@ class Graph:
         """
         x = np.asarray(x, dtype=np.float64)
         values = int(np.prod(self.input_shape))
+        if len(x.shape) > 0 and len(x) == 0:
+            raise DataError("expected at least one sample, found none", where="data", remedy="give samples")
         if x.ndim < 2 or int(np.prod(x.shape[1:])) != values:
             raise DataError(
                 f"expected samples of shape {self.input_shape} ({values} values), found {x.shape[1:]}",
@@ -294,6 +308,12 @@ def _check(nodes: tuple[Node, ...], outputs: tuple[str, ...]) -> dict[str, Shape
         if node.name in shapes:
             raise ModelError(
                 "this name is used twice", where=f"layer {node.name!r}", remedy="give each layer its own name"
+            )
+        if len(node.inputs) != (0 if isinstance(node.op, Input) else 1):
+            raise ModelError(
+                f"expected {'no input' if isinstance(node.op, Input) else 'one input'}, found {len(node.inputs)}",
+                where=f"layer {node.name!r}",
+                remedy="mend the graph",
             )
         unknown = [name for name in node.inputs if name not in shapes]
         if unknown:

@@ -75,10 +75,29 @@ class Stage:
     r_feedback: float
     r_mixing: float
 
+    def __post_init__(self) -> None:
+        scales = (self.k, self.s_in, self.s_pre, self.s_out, self.r_feedback, self.r_mixing)
+        if not all(math.isfinite(value) and value > 0.0 for value in scales):
+            raise ModelError(f"expected positive scales and resistors, found {scales}", where=f"stage {self.name}")
+        for tile in self.tiles:
+            shape = (tile.rows.stop - tile.rows.start, tile.cols.stop - tile.cols.start)
+            if tile.g.shape != shape or tile.target.shape != shape:
+                raise ModelError(
+                    f"expected conductances of shape {shape}, found {tile.g.shape}",
+                    where=f"tile {self.name}.{tile.name}",
+                )
+            wrong = tile.g[~((tile.g > 0.0) & (tile.g < math.inf))]
+            if wrong.size:
+                raise ModelError(
+                    f"expected positive conductances, found {wrong.flat[0]} S ({wrong.size} in all)",
+                    where=f"tile {self.name}.{tile.name}",
+                    remedy="a device's program() must return what it can conduct",
+                )
+
     @property
     def devices(self) -> int:
         """Number of memristors."""
-        return sum(int(np.count_nonzero(~np.isnan(tile.g))) for tile in self.tiles)
+        return sum(tile.g.size for tile in self.tiles)
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,6 +130,14 @@ class Plan:
             inverters = stage.inputs if index and self.design.scheme.lines_per_input == 2 else 0
             total += stage.outputs * per_output + inverters
         return total
+
+    @property
+    def quiescent_power(self) -> float:
+        """What op-amps and activations draw at rest, W."""
+        opamp = self.design.opamp
+        supply = opamp.v_high - opamp.v_low
+        blocks = sum(s.outputs * self.activation(s).quiescent_power(supply) for s in self.stages)
+        return self.opamps * opamp.quiescent_power + blocks
 
     @property
     def readout(self) -> Readout:
@@ -233,6 +260,9 @@ def _chains(graph: Graph) -> tuple[list[list[Node]], list[Node]]:
             _activated(chains, node).append(node)
         elif chains:
             chains[-1].append(node)
+    while chains and isinstance(chains[-1][-1].op, Flatten | Reshape):
+        # Nothing follows in the circuit that could take another shape.
+        host.insert(0, chains[-1].pop())
     if not chains:
         raise ModelError("expected at least one Linear layer, found none", where="graph", remedy="give a perceptron")
     if graph.outputs != (previous,):
@@ -277,13 +307,17 @@ def _stage(
     largest = _largest(w, where, "the weights")
     g_off, g_on = design.device.g_range
     k = (g_on - g_off) / largest
+    if not math.isfinite(k):
+        raise ModelError(
+            f"the largest weight is {largest:g}, too small to map", where=where, remedy="scale the layer up"
+        )
     target = design.scheme.encode(w, design.device.g_range, k)
     s_out = volts / _largest(values[chain[-1].name], where, "the outputs on the calibration data")
     y_max = float(np.abs(values[chain[0].name]).max())
-    s_pre = activation.input_scale(y_max, s_out, design.opamp.v_high)
+    swing = design.signal.headroom * min(design.opamp.v_high, -design.opamp.v_low)
+    s_pre = activation.input_scale(y_max, s_out, swing)
     r_feedback = s_pre / (s_in * k)
     inputs = np.hstack([x * s_in, np.full((len(x), bias_rows), design.signal.v_read)])
-    swing = min(design.opamp.v_high, -design.opamp.v_low)
     readout = _readout(design)
     r_mixing = readout.mixing_resistor(r_feedback, _line_current(inputs, target, design), swing)
     tiles = _tiles(target, design, rng)
@@ -338,6 +372,13 @@ def _tiles(target: Array, design: Design, rng: np.random.Generator) -> tuple[Til
     scheme, choice = design.scheme, design.array
     height = choice.rows - choice.rows % scheme.lines_per_input
     width = choice.cols - choice.cols % scheme.lines_per_output
+    if not height or not width:
+        raise DesignError(
+            f"expected tiles of at least {scheme.lines_per_input} x {scheme.lines_per_output} lines for this scheme, "
+            f"found {choice.rows} x {choice.cols}",
+            where="array",
+            remedy="enlarge array.rows or array.cols",
+        )
     tiles = []
     for i, top in enumerate(range(0, target.shape[0], height)):
         for j, left in enumerate(range(0, target.shape[1], width)):

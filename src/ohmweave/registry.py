@@ -1,22 +1,25 @@
 """Registries of strategies: what ohmweave brings, and what users' packages add by entry points."""
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import Any, TypeVar
 
 __all__ = ["merge", "nearest"]
 
 
-def merge(group: str, builtin: Mapping[str, type[Any]]) -> dict[str, type[Any]]:
+_Strategy = TypeVar("_Strategy", bound=Callable[..., Any])
+
+
+def merge(group: str, builtin: Mapping[str, _Strategy]) -> dict[str, _Strategy]:
     """The built-in strategies together with those of the entry-point ``group``.
 
     A user's package adds one by ``[project.entry-points."ohmweave.devices"]``; a built-in name wins
     over an entry point of the same name, so that no package can change what a design means.
     """
     found = {entry.name: entry.load() for entry in _installed(group) if entry.name not in builtin}
-    return {**builtin, **found}
+    return {**found, **builtin}
 
 
 @cache

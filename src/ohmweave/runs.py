@@ -2,8 +2,8 @@
 
 import hashlib
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,8 @@ import numpy as np
 from ohmweave.analysis.accuracy import accuracy, agreement
 from ohmweave.analysis.deviation import Deviation, deviation, stage_errors, stage_values
 from ohmweave.archive import NETLIST, RESULTS, load
-from ohmweave.chip import Chip
-from ohmweave.errors import BuildError, DataError
+from ohmweave.chip import Chip, Run
+from ohmweave.errors import BuildError, DataError, DesignError
 from ohmweave.frontend import Data
 from ohmweave.report import Check, Evidence, render
 from ohmweave.report import write as write_page
@@ -25,7 +25,6 @@ TOLERANCE = 1e-6
 _SIMULATED = "simulate"
 _VERIFIED = "verify"
 _SHOWN_SAMPLES = 16
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,16 +40,19 @@ class Simulated:
         e = self.evidence
         labels = e.labels
         parts = dict(e.power_w)
+        decides = e.logits.shape[1] > 1  # one output is no decision between classes
+        judged = labels if decides else None
         return {
             "engine": e.engine,
             "engine_version": e.engine_version,
             "data": e.data,
             "samples": e.samples,
-            "accuracy": None if labels is None else accuracy(e.logits, labels),
-            "software_accuracy": None if labels is None else accuracy(e.software_logits, labels),
-            "decision_agreement": agreement(e.logits, e.software_logits),
+            "accuracy": None if judged is None else accuracy(e.logits, judged),
+            "software_accuracy": None if judged is None else accuracy(e.software_logits, judged),
+            "decision_agreement": agreement(e.logits, e.software_logits) if decides else None,
             "static_power_w": sum(parts.values()) + e.quiescent_w,
-            "power_w": {**parts, "op-amps at rest": e.quiescent_w},
+            "power_w": {**parts, "at rest": e.quiescent_w},
+            "beyond_calibration": dict(e.beyond),
             "stage_errors": {
                 name: {"rms": error.rms, "largest": error.largest}
                 for name, error in stage_errors(self.chip.plan, e.stage_volts, e.stage_values).items()
@@ -97,7 +99,7 @@ def simulate(
     engine: str = "native",
     limit: int | None = None,
     fresh: bool = False,
-    progress: Progress | None = None,
+    options: dict[str, Any] | None = None,
 ) -> Simulated:
     """Run data through a build's whole circuit and keep the result in the build.
 
@@ -109,35 +111,39 @@ def simulate(
         engine: the engine's name.
         limit: how many samples, from the first; all if not given.
         fresh: compute in any case.
-        progress: told (samples done, samples in all).
+        options: further options of the engine (``progress`` of the native one, ``time_limit`` of others).
     """
     chip = load(build)
     x, labels = _first(data, limit)
     stem = f"{_SIMULATED}-{engine}"
-    key = _key(data.name, x, engine)
-    if not fresh and (kept := _kept(build, stem, chip)) is not None and kept.key == key:
-        return Simulated(chip, kept, True)
-    chosen = simulator(engine, progress=progress) if engine == "native" else simulator(engine)
-    run = chip.simulate(x, chosen)
-    software = chip.plan.graph.forward(x)
-    evidence = Evidence(
+    chosen = simulator(engine, **(options or {}))
+    key = _key(data.name, x, chosen)
+    kept = None if fresh else _kept(build, stem, chip)
+    if kept is not None and kept.key == key:
+        return Simulated(chip, replace(kept, labels=labels), True)
+    evidence = _evidence(chip, chip.simulate(x, chosen), x, labels, data.name, key)
+    evidence.save(build / RESULTS, stem, chip.plan.digest())
+    return Simulated(chip, evidence, False)
+
+
+def _evidence(chip: Chip, run: Run, x: Any, labels: Any, data: str, key: str) -> Evidence:
+    return Evidence(
         engine=run.waves.engine,
         engine_version=run.waves.version,
-        data=data.name,
+        data=data,
         samples=len(x),
         x=x[:_SHOWN_SAMPLES],
         labels=labels,
         logits=run.logits.reshape(len(x), -1),
-        software_logits=software.reshape(len(x), -1),
+        software_logits=chip.plan.graph.forward(x).reshape(len(x), -1),
         stage_volts=run.stage_volts,
         stage_values=stage_values(chip.plan.graph, chip.plan, x),
         power_w={name: float(np.mean(watts)) for name, watts in run.power.parts.items()},
         quiescent_w=run.power.quiescent,
+        beyond=run.beyond,
         seconds=dict(run.waves.seconds),
         key=key,
     )
-    evidence.save(build / RESULTS, stem, chip.plan.digest())
-    return Simulated(chip, evidence, False)
 
 
 def verify(
@@ -158,7 +164,21 @@ def verify(
         engine: the engine to check against.
         tolerance: largest deviation allowed, relative to each stage's full scale.
         options: further options of the engine (``time_limit``, ``executable``).
+
+    Raises:
+        BuildError: no build, or one without its netlist.
+        DataError: no samples, or samples that do not fit.
+        DesignError: no such engine, or the native one, which reads no netlist.
+        NetlistError: a netlist with more than circuit in it.
+        SimulatorMissing: the engine is not on this machine.
+        EngineError: a run that did not end well.
     """
+    if engine == "native":
+        raise DesignError(
+            "expected an engine that reads netlists, found 'native', which is the one that is checked",
+            where="engine",
+            remedy="use ngspice",
+        )
     chip = load(build)
     x, _ = _first(data, samples)
     if not (build / NETLIST).is_file():
@@ -177,6 +197,7 @@ def verify(
         native_volts=native.stage_volts,
         seconds=between - begun,
         tolerance=tolerance,
+        netlist=_netlist_digest(build),
     )
     check.save(build / RESULTS, _VERIFIED, chip.plan.digest())
     return Verified(chip, check, deviation(native.stage_volts, spice.stage_volts), ended - between)
@@ -189,19 +210,32 @@ def report(build: Path, output: Path) -> Path:
         BuildError: nothing was simulated yet.
     """
     chip = load(build)
-    evidence = _kept(build, f"{_SIMULATED}-native", chip)
-    if evidence is None:
+    stems = sorted((build / RESULTS).glob(f"{_SIMULATED}-*.json"), key=lambda path: path.stat().st_mtime)
+    if not stems:
         raise BuildError("nothing was simulated yet", where=str(build), remedy="run ohmweave simulate on it first")
+    # The native engine's word where there is one, else the latest.
+    names = [path.stem for path in stems]
+    native = f"{_SIMULATED}-native"
+    evidence = Evidence.load(build / RESULTS, native if native in names else names[-1], chip.plan.digest())
     checked = (build / RESULTS / f"{_VERIFIED}.json").is_file()
     check = Check.load(build / RESULTS, _VERIFIED, chip.plan.digest()) if checked else None
+    if check is not None and check.netlist != _netlist_digest(build):
+        check = None  # it was another netlist that was checked
     write_page(render(chip.plan, evidence, check), output)
     return output
 
 
+def _netlist_digest(build: Path) -> str:
+    path = build / NETLIST
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+
+
 def _kept(build: Path, stem: str, chip: Chip) -> Evidence | None:
-    if not (build / RESULTS / f"{stem}.json").is_file():
+    """A finished result, where there is one that can be read and is of this plan."""
+    try:
+        return Evidence.load(build / RESULTS, stem, chip.plan.digest())
+    except BuildError:
         return None
-    return Evidence.load(build / RESULTS, stem, chip.plan.digest())
 
 
 def _first(data: Data, count: int | None) -> tuple[Any, Any]:
@@ -210,6 +244,6 @@ def _first(data: Data, count: int | None) -> tuple[Any, Any]:
     return data.x[:count], None if data.y is None else data.y[:count]
 
 
-def _key(name: str, x: Any, engine: str) -> str:
+def _key(name: str, x: Any, engine: Simulator) -> str:
     content = hashlib.sha256(np.ascontiguousarray(x).tobytes()).hexdigest()
-    return f"{engine} {name} {x.shape} {content}"
+    return f"ohmweave {version('ohmweave')} {engine.name} {engine.version()} {name} {x.shape} {content}"

@@ -8,9 +8,9 @@ from decimal import Decimal
 import numpy as np
 from numpy.typing import NDArray
 
-from ohmweave.errors import UnitError
+from ohmweave.errors import DesignError, UnitError
 
-__all__ = ["Array", "Unit", "format_quantity", "parse_quantity"]
+__all__ = ["Array", "Unit", "format_quantity", "parse_quantity", "require"]
 
 Array = NDArray[np.float64]
 
@@ -49,11 +49,41 @@ def parse_quantity(text: str, unit: str) -> float:
     for spelling in _SPELLINGS.get(unit, (unit,)):
         if suffix.endswith(spelling) and suffix.removesuffix(spelling) in _EXPONENTS:
             # Scaled in decimal, so that "100 uS" is the float 1e-4 and not its neighbour.
-            value = float(Decimal(number).scaleb(_EXPONENTS[suffix.removesuffix(spelling)]))
+            value = _scaled(number, _EXPONENTS[suffix.removesuffix(spelling)])
             if not math.isfinite(value):
                 raise UnitError(f"expected a finite value in {unit}, found {text!r}", remedy=example)
             return value
     raise UnitError(f"expected a value in {unit}, found {text!r}", remedy=example)
+
+
+def _scaled(number: str, exponent: int) -> float:
+    try:
+        return float(Decimal(number).scaleb(exponent))
+    except ArithmeticError:
+        return math.inf
+
+
+def require(where: str, value: float, unit: str, example: str, *, zero: bool = False) -> None:
+    """Refuse a parameter that is not finite and positive (or zero, where ``zero`` allows it).
+
+    Args:
+        where: the parameter, ``section.key``.
+        value: in ``unit``.
+        unit: its symbol.
+        example: a value that would do, as in a design.
+        zero: whether zero will do.
+
+    Raises:
+        DesignError: names the parameter, what was expected and found, and the example.
+    """
+    if math.isfinite(value) and (value > 0.0 or (zero and value == 0.0)):
+        return
+    expected = f"at least 0 {unit}" if zero else f"a positive value in {unit}"
+    raise DesignError(
+        f"expected {expected}, found {value:g} {unit}",
+        where=where,
+        remedy=f'try {where.rsplit(".", maxsplit=1)[-1]} = "{example}"',
+    )
 
 
 def format_quantity(value: float, unit: str) -> str:

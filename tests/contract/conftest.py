@@ -1,4 +1,4 @@
-"""What the contract tests share: the two engines, random networks, and benches of single parts."""
+"""What the contract tests share: the two engines, and chips of random networks."""
 
 from collections.abc import Callable, Sequence
 
@@ -7,7 +7,6 @@ import pytest
 
 from ohmweave.bench import Bench, Waves
 from ohmweave.chip import Chip
-from ohmweave.circuit import Cell, Instance
 from ohmweave.design import Design
 from ohmweave.graph import Graph, Input, Linear, Node, Op
 from ohmweave.mapping import plan
@@ -58,13 +57,3 @@ def _perceptron(sizes: Sequence[int], activation: Op, rng: np.random.Generator) 
         if index < len(sizes) - 2:
             nodes.append(Node(f"act{index}", activation, (nodes[-1].name,)))
     return Graph(tuple(nodes), (nodes[-1].name,))
-
-
-@pytest.fixture(scope="session")
-def single() -> Callable[..., Cell]:
-    """Wrap one cell as ``dut`` in a cell of the same ports, beside further parts."""
-
-    def wrap(cell: Cell, *parts: Instance, ports: tuple[str, ...] | None = None) -> Cell:
-        return Cell("jig", cell.ports if ports is None else ports, (Instance("dut", cell, cell.ports), *parts))
-
-    return wrap

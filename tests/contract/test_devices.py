@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,18 @@ from ohmweave.units import Array
 
 Both = Callable[[Bench], tuple[Waves, Waves]]
 
+
+def has_levels(device: Any) -> bool:
+    return "levels" in {field.name for field in dataclasses.fields(device)}
+
+
+def with_levels(device: Any, levels: int) -> Device:
+    changed: Device = dataclasses.replace(device, levels=levels)
+    return changed
+
+
 EVERY_DEVICE = pytest.mark.parametrize("device", [kind() for kind in devices().values()], ids=devices())
+LEVELLED = {name: kind() for name, kind in devices().items() if has_levels(kind())}
 READ_VOLTS = np.linspace(-0.5, 0.5, 21)
 
 
@@ -113,8 +125,8 @@ def test_currents_and_slopes_broadcast_voltages_over_conductances(device: Device
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), levels=st.sampled_from([None, 2, 3, 4, 16, 256]))
 def test_programming_reaches_the_range_and_nothing_else(device: Device, seed: int, levels: int | None) -> None:
-    if levels is not None and "levels" in {field.name for field in dataclasses.fields(device)}:
-        device = dataclasses.replace(device, levels=levels)
+    if levels is not None and has_levels(device):
+        device = with_levels(device, levels)
     g_off, g_on = device.g_range
     target = np.random.default_rng(seed).uniform(g_off, g_on, (5, 6))
     target[0, :2] = g_off, g_on
@@ -128,11 +140,9 @@ def test_programming_reaches_the_range_and_nothing_else(device: Device, seed: in
 
 
 @pytest.mark.parametrize("levels", [2, 4, 16])
-@EVERY_DEVICE
+@pytest.mark.parametrize("device", LEVELLED.values(), ids=LEVELLED)
 def test_programming_a_level_again_leaves_it_where_it_is(device: Device, levels: int) -> None:
-    if "levels" not in {field.name for field in dataclasses.fields(device)}:
-        pytest.skip("this device has no levels")
-    device = dataclasses.replace(device, levels=levels)
+    device = with_levels(device, levels)
     rng = np.random.default_rng(1)
     reached = device.program(rng.uniform(*device.g_range, (9, 8)), rng)
     assert len(np.unique(reached)) <= levels

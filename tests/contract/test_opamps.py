@@ -29,25 +29,36 @@ EVERY_OPAMP = pytest.mark.parametrize("opamp", variants().values(), ids=variants
 FLOORS = pytest.mark.parametrize("floor", [None, 0.0], ids=["no floor", "floor 0 V"])
 
 
+DEEP = np.array([-0.5, -0.1, 0.1, 0.5])
+
+
 def differences(opamp: OpAmp) -> Array:
-    """Input differences: over the linear range, near both corners and deep in both saturations."""
+    """Input differences over the linear range and to 10 times it, many of them near the corners."""
     gain, _, offset, low, high = opamp.macro
-    outputs = np.concatenate([np.linspace(low, high, 13), [low - 1e-3, low + 1e-3, high - 1e-3, high + 1e-3]])
-    return np.concatenate([outputs / gain - offset, [-0.5, -0.1, 0.1, 0.5]])
+    corners = [low - 1e-3, low + 1e-3, -1e-3, 1e-3, high - 1e-3, high + 1e-3]
+    outputs = np.concatenate([np.linspace(low, high, 13), corners, [10.0 * low, 10.0 * high]])
+    return outputs / gain - offset
 
 
 @FLOORS
 @EVERY_OPAMP
 def test_the_open_circuit_response_is_the_cell(opamp: OpAmp, floor: float | None, both: Both) -> None:
     e = differences(opamp)
-    cell = opamp.cell("opamp", floor)
-    for scale, volts in (("n at ground", np.stack([e, np.zeros_like(e)], axis=1)), ("p at ground", None)):
-        drive = np.stack([np.zeros_like(e), -e], axis=1) if volts is None else volts
-        native, spice = both(Bench(cell, ("p", "n"), drive, ("out",)))
-        expected = opamp.respond(e, floor)
-        tolerance = 1e-9 * (opamp.v_high - opamp.v_low)
-        np.testing.assert_allclose(spice.volts[:, 0], expected, rtol=0.0, atol=tolerance, err_msg=scale)
-        np.testing.assert_allclose(native.volts[:, 0], expected, rtol=0.0, atol=tolerance, err_msg=scale)
+    expected, tolerance = opamp.respond(e, floor), 1e-9 * (opamp.v_high - opamp.v_low)
+    for driven in (np.stack([e, 0.0 * e], axis=1), np.stack([0.0 * e, -e], axis=1)):
+        native, spice = both(Bench(opamp.cell("opamp", floor), ("p", "n"), driven, ("out",)))
+        np.testing.assert_allclose(spice.volts[:, 0], expected, rtol=0.0, atol=tolerance)
+        np.testing.assert_allclose(native.volts[:, 0], expected, rtol=0.0, atol=tolerance)
+
+
+@FLOORS
+@EVERY_OPAMP
+def test_deep_in_saturation_too(opamp: OpAmp, floor: float | None, both: Both) -> None:
+    driven = np.stack([DEEP, np.zeros_like(DEEP)], axis=1)
+    native, spice = both(Bench(opamp.cell("opamp", floor), ("p", "n"), driven, ("out",)))
+    expected, tolerance = opamp.respond(DEEP, floor), 1e-9 * (opamp.v_high - opamp.v_low)
+    np.testing.assert_allclose(spice.volts[:, 0], expected, rtol=0.0, atol=tolerance)
+    np.testing.assert_allclose(native.volts[:, 0], expected, rtol=0.0, atol=tolerance)
 
 
 @FLOORS
@@ -56,7 +67,9 @@ def test_between_its_limits_the_output_is_gain_times_difference(opamp: OpAmp, fl
     gain, _, offset, low, high = opamp.macro
     bottom = low if floor is None else floor
     wanted = np.linspace(bottom, high, 9)[1:-1]
-    np.testing.assert_allclose(opamp.respond(wanted / gain - offset, floor), wanted, rtol=1e-5, atol=1e-9)
+    # The clamp's tails are those of an input difference of 2.5e-10 V^2 / distance to the nearer limit.
+    error = (opamp.respond(wanted / gain - offset, floor) - wanted) / gain
+    assert (np.abs(error) <= 3e-10 / np.minimum(wanted - bottom, high - wanted)).all()
 
 
 @FLOORS
@@ -64,7 +77,7 @@ def test_between_its_limits_the_output_is_gain_times_difference(opamp: OpAmp, fl
 def test_beyond_its_limits_the_output_stays(opamp: OpAmp, floor: float | None) -> None:
     bottom = opamp.v_low if floor is None else floor
     low, high = opamp.respond(np.array([-0.5, 0.5]), floor)
-    # The limits give way by 0.5 V over the stage's own R s = 1000 times the gain, gain cancelled.
+    # The limits give way by a thousandth of the input difference: gain / (R_stage s).
     assert low == pytest.approx(bottom, abs=1e-3)
     assert high == pytest.approx(opamp.v_high, abs=1e-3)
 
@@ -85,7 +98,7 @@ def test_a_load_divides_with_the_output_resistance(opamp: OpAmp, floor: float | 
     native, spice = both(Bench(jig, ("p",), differences(opamp)[:, None], ("open", "load")))
     for waves in (native, spice):
         expected = waves.volts[:, 0] * r_load / (r_load + r_out)
-        np.testing.assert_allclose(waves.volts[:, 1], expected, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(waves.volts[:, 1], expected, rtol=1e-9, atol=1e-10)
 
 
 @EVERY_OPAMP

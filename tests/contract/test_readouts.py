@@ -48,9 +48,9 @@ def test_the_response_is_the_cell(readout: Readout, opamp: OpAmp, both: Both) ->
     expected = readout.respond(amps, opamp.macro, R_FEEDBACK, R_MIXING)
     native, spice = both(bench(readout, jig(readout, opamp), amps))
     assert np.abs(expected).max() < opamp.v_high, "the currents keep every op-amp within its swing"
-    # 1 nV of 0.3 V; the response knows no limits, whose tails are 1e-13 A / (10 S) away from them.
-    np.testing.assert_allclose(spice.volts[:, 0], expected, rtol=0.0, atol=1e-9)
-    np.testing.assert_allclose(native.volts[:, 0], expected, rtol=0.0, atol=1e-9)
+    # The response knows no limits; 0.4 V away from one the clamp's tail still amounts to 1 nV.
+    np.testing.assert_allclose(spice.volts[:, 0], expected, rtol=0.0, atol=5e-9)
+    np.testing.assert_allclose(native.volts[:, 0], expected, rtol=0.0, atol=5e-9)
 
 
 @EVERY_READOUT
@@ -72,8 +72,9 @@ def test_the_engines_agree_within_and_beyond_the_swing(
 ) -> None:
     amps = np.vstack([currents(readout, 40e-6), currents(readout, 300e-6)])
     native, spice = both(bench(readout, jig(readout, opamp, floor=floor, load=load), amps))
-    scale = np.abs(spice.volts).max(axis=0)
-    assert (np.abs(native.volts - spice.volts).max(axis=0) <= 1e-9 * scale).all()
+    # Lines rest within microvolts of ground: all voltages are judged by the output's scale.
+    tolerance = 1e-9 * np.abs(spice.volts[:, 0]).max()
+    np.testing.assert_allclose(native.volts, spice.volts, rtol=0.0, atol=tolerance)
 
 
 @EVERY_READOUT
@@ -103,4 +104,4 @@ def test_the_mixing_resistor_keeps_inner_opamps_within_their_swing(readout: Read
         r_mixing = readout.mixing_resistor(r_feedback, 1e-4, 1.0)
         assert 0.0 < r_mixing <= r_feedback
         if readout.lines > 1:
-            assert r_mixing * 1e-4 <= 0.8 + 1e-12
+            assert r_mixing * 1e-4 <= 1.0 + 1e-12

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ohmweave.bench import Bench, Waves
+from ohmweave.blocks.opamp import BUFFER
 from ohmweave.circuit import Cell, Crossbar, Vcvs, VoltageSource
 from ohmweave.units import Array
 
@@ -19,9 +20,9 @@ class Power:
     """Power by part.
 
     Args:
-        parts: part -> power its sources deliver, [samples], W; their sum is what devices, wires and
-            resistors dissipate.
-        quiescent: what the op-amps draw at rest, W.
+        parts: part -> power its sources deliver to the circuit, [samples], W, which devices, wires and
+            resistors dissipate; and ``"output stages"``, what op-amps dissipate to deliver it.
+        quiescent: what op-amps and other blocks draw at rest, W.
     """
 
     parts: Mapping[str, Array]
@@ -48,23 +49,30 @@ def _sources(cell: Cell, prefix: str) -> Iterator[str]:
             yield from _sources(part.of, f"{prefix}{part.name}.")
 
 
-def power(bench: Bench, waves: Waves, quiescent: float) -> Power:
+def power(bench: Bench, waves: Waves, quiescent: float, rails: tuple[float, float]) -> Power:
     """Sum v i over the inputs and every watched source, by part.
 
     The parts are told from the path: readouts, activations, inverters (each with its stage) and
     drivers. Inside an op-amp only the output buffer is such a source, so its virtual gain stage costs
-    nothing; what the real one draws at rest is ``quiescent``.
+    nothing; what the real one draws at rest is ``quiescent``. A buffer's current i comes from the rail
+    on its side, so the output stage itself dissipates V_high i - v i for i > 0 and V_low i - v i for
+    i < 0 (a class-B output; Gray et al., Analysis and Design of Analog Integrated Circuits).
 
     Args:
         bench: what was run.
         waves: what came back.
-        quiescent: op-amps' power at rest, W.
+        quiescent: power at rest, W.
+        rails: the op-amps' supply voltages, low and high, V.
     """
     parts: dict[str, Array] = {"drivers": (bench.volts * waves.input_amps).sum(axis=1)}
     delivered = waves.source_volts * waves.source_amps
     for column, path in enumerate(bench.sources):
         name = _part(path)
         parts[name] = parts.get(name, np.zeros(bench.samples)) + delivered[:, column]
+    buffers = [column for column, path in enumerate(bench.sources) if path.endswith(f".{BUFFER}")]
+    amps = waves.source_amps[:, buffers]
+    drawn = np.where(amps > 0.0, rails[1] * amps, rails[0] * amps)
+    parts["output stages"] = (drawn - delivered[:, buffers]).sum(axis=1)
     return Power(parts, quiescent)
 
 

@@ -100,8 +100,12 @@ class Activation(Protocol):
     floor: ClassVar[float | None]
     opamps: ClassVar[int]
 
-    def input_scale(self, y_max: float, s_out: float, v_high: float) -> float:
-        """Scale wanted at the input for pre-activations up to ``y_max`` units, V per unit."""
+    def input_scale(self, y_max: float, s_out: float, swing: float) -> float:
+        """Scale wanted at the input, V per unit, for ``y_max`` units within the ``swing`` to use, V."""
+        ...
+
+    def quiescent_power(self, supply: float) -> float:
+        """What it draws at rest beside its op-amps from a supply of so many volts, W."""
         ...
 
     def cell(self, name: str, opamp: Cell, s_in: float, s_out: float) -> Cell | None:

@@ -6,9 +6,12 @@ from typing import Annotated, ClassVar
 import numpy as np
 
 from ohmweave.circuit import Cell, Diode, Instance, Resistor
-from ohmweave.units import Array, Unit
+from ohmweave.units import Array, Unit, require
 
 __all__ = ["OutputClamp", "PrecisionRectifier", "Through"]
+
+# Closes the op-amp's loop while both diodes are off: with a gain of 1e8 an open one has no digits left.
+_KEEPER_OHM = 1e9
 
 
 @dataclass(frozen=True)
@@ -19,9 +22,13 @@ class Through:
     floor: ClassVar[float | None] = None
     opamps: ClassVar[int] = 0
 
-    def input_scale(self, y_max: float, s_out: float, v_high: float) -> float:
+    def input_scale(self, y_max: float, s_out: float, swing: float) -> float:
         """The same scale as the output, V per unit."""
         return s_out
+
+    def quiescent_power(self, supply: float) -> float:
+        """None, W."""
+        return 0.0
 
     def cell(self, name: str, opamp: Cell, s_in: float, s_out: float) -> Cell | None:
         """Nothing."""
@@ -66,9 +73,17 @@ class PrecisionRectifier:
     floor: ClassVar[float | None] = None
     opamps: ClassVar[int] = 1
 
-    def input_scale(self, y_max: float, s_out: float, v_high: float) -> float:
+    def __post_init__(self) -> None:
+        require("relu.resistor", self.resistor, "ohm", "10 kohm")
+        require("relu.saturation_current", self.saturation_current, "A", "1e-14 A")
+
+    def input_scale(self, y_max: float, s_out: float, swing: float) -> float:
         """The same scale as the output, V per unit."""
         return s_out
+
+    def quiescent_power(self, supply: float) -> float:
+        """None beyond its op-amp's, W."""
+        return 0.0
 
     def cell(self, name: str, opamp: Cell, s_in: float, s_out: float) -> Cell | None:
         """The circuit, ports in, out."""
@@ -77,6 +92,7 @@ class PrecisionRectifier:
             Instance("i", Resistor(self.resistor), ("in", "n")),
             Instance("f", Resistor(self.resistor), ("n", "out")),
             Instance("op1", opamp, ("0", "n", "o")),
+            Instance("k", Resistor(_KEEPER_OHM), ("n", "o")),
             Instance("d1", diode, ("n", "o")),
             Instance("d2", diode, ("o", "out")),
         )

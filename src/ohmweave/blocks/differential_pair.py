@@ -6,11 +6,13 @@ from typing import Annotated, ClassVar
 import numpy as np
 
 from ohmweave.circuit import Behavioural, Cell, Instance, Resistor
-from ohmweave.units import Array, Unit
+from ohmweave.units import Array, Unit, require
 
 __all__ = ["SigmoidPair", "TanhPair"]
 
+# The divider keeps a tenth of its length in series, and saturates no sooner than at four units.
 _HEADROOM = 0.9
+_LEAST_UNITS = 4.0
 
 
 @dataclass(frozen=True)
@@ -58,13 +60,24 @@ class _Pair:
     _base: ClassVar[float]
     _share: ClassVar[float]
 
-    def input_scale(self, y_max: float, s_out: float, v_high: float) -> float:
-        """V per unit of the pre-activation: |y| up to ``y_max`` within 0.8 of the swing, V.
+    def __post_init__(self) -> None:
+        section = type(self).__name__.removesuffix("Pair").lower()
+        require(f"{section}.tail_current", self.tail_current, "A", "10 uA")
+        require(f"{section}.pair_voltage", self.pair_voltage, "V", "72.4 mV")
+        require(f"{section}.attenuator", self.attenuator, "ohm", "100 kohm")
 
-        At least what the attenuator, which cannot amplify, needs; beyond the swing the function is
-        saturated already.
+    def input_scale(self, y_max: float, s_out: float, swing: float) -> float:
+        """V per unit of the pre-activation, so that ``y_max`` units reach the ``swing`` given, V.
+
+        Room is kept for a few units even where calibration has less, since new samples will have more;
+        and at least what the attenuator, which cannot amplify, needs is given: beyond the swing the
+        function is saturated already.
         """
-        return max(0.8 * v_high / y_max, self.pair_voltage * self._steepness / _HEADROOM)
+        return max(swing / max(y_max, _LEAST_UNITS), self.pair_voltage * self._steepness / _HEADROOM)
+
+    def quiescent_power(self, supply: float) -> float:
+        """The tail current from rail to rail, I_b supply, W."""
+        return self.tail_current * supply
 
     def cell(self, name: str, opamp: Cell, s_in: float, s_out: float) -> Cell | None:
         """The circuit, ports in, out; scales in V per unit."""

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from ohmweave.circuit import Cell, Instance, Resistor, Vcvs
-from ohmweave.errors import DesignError
-from ohmweave.units import Unit
+from ohmweave.units import Unit, require
 
 __all__ = ["Driver", "inverter"]
 
@@ -21,12 +20,7 @@ class Driver:
     r_source: Annotated[float, Unit("ohm")] = 1.0
 
     def __post_init__(self) -> None:
-        if not self.r_source >= 0.0:
-            raise DesignError(
-                f"expected at least 0 ohm, found {self.r_source:g} ohm",
-                where="driver.r_source",
-                remedy='try r_source = "1 ohm"',
-            )
+        require("driver.r_source", self.r_source, "ohm", "1 ohm", zero=True)
 
     def cell(self, name: str, lines: int) -> Cell:
         """The circuit, ports in, p and, with two lines, n."""

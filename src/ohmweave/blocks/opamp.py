@@ -1,5 +1,6 @@
 """Op-amps: an ideal one and a finite one, in the same macro-model."""
 
+import math
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -7,11 +8,14 @@ import numpy as np
 
 from ohmweave.circuit import Behavioural, Cell, CurrentSource, Instance, Resistor, Vccs, Vcvs
 from ohmweave.errors import DesignError
-from ohmweave.units import Array, Unit
+from ohmweave.units import Array, Unit, require
 
-__all__ = ["Finite", "Ideal", "SwingClamp"]
+__all__ = ["BUFFER", "Finite", "Ideal", "SwingClamp"]
 
+# The source in an op-amp that delivers its output; power is told from its current.
+BUFFER = "buf"
 _STAGE_OHM_PER_GAIN = 100.0
+# A steeper or sharper clamp than these costs ngspice digits: its KLU refactorises without pivoting anew.
 _CLAMP_SIEMENS = 10.0
 _CORNER = 1e-6
 
@@ -37,31 +41,35 @@ class SwingClamp:
 
     def value(self, x: Array) -> Array:
         """Clamp current in A at stage voltage ``x`` (V)."""
-        return np.asarray(self.siemens * (_positive(x - self.high) - _positive(self.low - x)))
+        return np.asarray(
+            self.siemens * _CORNER * (_positive((x - self.high) / _CORNER) - _positive((self.low - x) / _CORNER))
+        )
 
     def slope(self, x: Array) -> Array:
         """di/dv, S."""
-        return np.asarray(self.siemens * (_positive_slope(x - self.high) + _positive_slope(self.low - x)))
+        return np.asarray(
+            self.siemens * (_positive_slope((x - self.high) / _CORNER) + _positive_slope((self.low - x) / _CORNER))
+        )
 
     def expression(self, x: str) -> str:
         """The same in SPICE's words."""
-        above, below = f"({x}-({self.high!r}))", f"(({self.low!r})-{x})"
-        return f"{self.siemens!r}*({_positive_expression(above)}-{_positive_expression(below)})"
+        above = f"(({x}-({self.high!r}))*{1 / _CORNER!r})"
+        below = f"((({self.low!r})-{x})*{1 / _CORNER!r})"
+        return f"{self.siemens * _CORNER!r}*({_positive_expression(above)}-{_positive_expression(below)})"
 
 
-def _positive(u: Array) -> Array:
-    # Written without the difference of nearly equal terms that (u + sqrt(u^2 + w^2)) / 2 is for u < 0.
-    size = np.abs(u)
-    return np.asarray(0.5 * (u + size) + 0.5 * _CORNER * _CORNER / (np.sqrt(u * u + _CORNER * _CORNER) + size))
+def _positive(t: Array) -> Array:
+    # (t + sqrt(t^2 + 1)) / 2 without the difference of nearly equal terms that it is for t < 0.
+    size = np.abs(t)
+    return np.asarray(0.5 * (t + size) + 0.5 / (np.sqrt(t * t + 1.0) + size))
 
 
-def _positive_expression(u: str) -> str:
-    square = _CORNER * _CORNER
-    return f"(0.5*({u}+abs({u}))+{0.5 * square!r}/(sqrt({u}*{u}+{square!r})+abs({u})))"
+def _positive_expression(t: str) -> str:
+    return f"(0.5*({t}+abs({t}))+0.5/(sqrt({t}*{t}+1)+abs({t})))"
 
 
-def _positive_slope(u: Array) -> Array:
-    return np.asarray(0.5 * (1.0 + u / np.sqrt(u * u + _CORNER * _CORNER)))
+def _positive_slope(t: Array) -> Array:
+    return np.asarray(0.5 * (1.0 + t / np.sqrt(t * t + 1.0)))
 
 
 @dataclass(frozen=True)
@@ -89,7 +97,7 @@ class _MacroModel:
             Instance("a", Vccs(gain / r_stage), ("0", "x", "p", "n")),
             Instance("x", Resistor(r_stage), ("x", "0")),
             Instance("lim", Behavioural(clamp), ("x", "0", "x", "0")),
-            Instance("buf", Vcvs(1.0), ("y" if r_out else "out", "0", "x", "0")),
+            Instance(BUFFER, Vcvs(1.0), ("y" if r_out else "out", "0", "x", "0")),
         ]
         if r_out:
             parts.append(Instance("o", Resistor(r_out), ("y", "out")))
@@ -113,6 +121,15 @@ class _MacroModel:
     def _clamp(self, floor: float | None) -> SwingClamp:
         _, _, _, low, high = self.macro
         return SwingClamp(low if floor is None else floor, high, _CLAMP_SIEMENS)
+
+
+def _require_swing(v_low: float, v_high: float) -> None:
+    if not -math.inf < v_low < 0.0 < v_high < math.inf:
+        raise DesignError(
+            f"expected v_low < 0 V < v_high, found {v_low:g} V and {v_high:g} V",
+            where="opamp",
+            remedy="give limits on both sides of ground",
+        )
 
 
 @dataclass(frozen=True)
@@ -140,22 +157,15 @@ class Finite(_MacroModel):
     quiescent_power: Annotated[float, Unit("W")] = 50e-6
 
     def __post_init__(self) -> None:
-        if not self.gain >= 1.0:
+        if not 1.0 <= self.gain < math.inf:
             raise DesignError(
                 f"expected a gain of at least 1, found {self.gain:g}", where="opamp.gain", remedy="try gain = 1e4"
             )
-        if not self.r_out >= 0.0:
-            raise DesignError(
-                f"expected at least 0 ohm, found {self.r_out:g} ohm",
-                where="opamp.r_out",
-                remedy='try r_out = "100 ohm"',
-            )
-        if not self.v_low < 0.0 < self.v_high:
-            raise DesignError(
-                f"expected v_low < 0 V < v_high, found {self.v_low:g} V and {self.v_high:g} V",
-                where="opamp",
-                remedy="give limits on both sides of ground",
-            )
+        if not math.isfinite(self.offset):
+            raise DesignError(f"expected a finite offset, found {self.offset}", where="opamp.offset")
+        require("opamp.r_out", self.r_out, "ohm", "100 ohm", zero=True)
+        _require_swing(self.v_low, self.v_high)
+        require("opamp.quiescent_power", self.quiescent_power, "W", "50 uW", zero=True)
 
     @property
     def macro(self) -> tuple[float, float, float, float, float]:
@@ -167,7 +177,8 @@ class Finite(_MacroModel):
 class Ideal(_MacroModel):
     """An op-amp with a gain of 1e8 and no output resistance, offset or quiescent power.
 
-    Not infinite, because it is a circuit that SPICE has to solve; its errors are near 1e-8.
+    Not infinite, because it is a circuit that SPICE has to solve. Its errors are near 1e-8 within the
+    swing; a limit (the floor of a clamping ReLU) gives way by 1e-3 of the overdrive, as in any op-amp here.
 
     Args:
         v_low: lowest output, V.
@@ -177,6 +188,10 @@ class Ideal(_MacroModel):
     v_low: Annotated[float, Unit("V")] = -10.0
     v_high: Annotated[float, Unit("V")] = 10.0
     quiescent_power: Annotated[float, Unit("W")] = 0.0
+
+    def __post_init__(self) -> None:
+        _require_swing(self.v_low, self.v_high)
+        require("opamp.quiescent_power", self.quiescent_power, "W", "0 W", zero=True)
 
     @property
     def macro(self) -> tuple[float, float, float, float, float]:

@@ -24,8 +24,8 @@ class TwoOpAmp:
     opamps: ClassVar[int] = 2
 
     def mixing_resistor(self, r_feedback: float, i_max: float, swing: float) -> float:
-        """R_m = min(R_f, 0.8 swing / I_max), ohm; I_max (A) the largest current of a plus line."""
-        return min(r_feedback, 0.8 * swing / i_max)
+        """R_m = min(R_f, swing / I_max), ohm; I_max (A) the largest current of a plus line."""
+        return r_feedback if i_max == 0.0 else min(r_feedback, swing / i_max)
 
     def cell(self, name: str, opamps: tuple[Cell, Cell], r_feedback: float, r_mixing: float) -> Cell:
         """The circuit, ports c0 (plus line), c1 (minus line), out.

@@ -12,6 +12,7 @@ from ohmweave.design import Design
 from ohmweave.errors import SimulatorMissing
 from ohmweave.frontend import load_data
 from ohmweave.runs import Simulated, Verified
+from ohmweave.simulate import simulator
 
 __all__ = ["Outcome", "run"]
 
@@ -84,12 +85,14 @@ def run(
         progress: told (samples done, samples in all).
         say: told what happens, line by line.
     """
+    # A misspelt engine is told before anything is computed.
+    simulator(engine)
     say("compiling the 64-32-10 digits network")
     chip = weave(_MODEL, Design.default(), calibration=load_data("digits", "train").x, weights=WEIGHTS)
     archive.save(chip, build)
     data = load_data("digits", "test")
     say(f"running all {len(data.x)} held-out images through the circuit")
-    simulated = runs.simulate(build, data, fresh=True, progress=progress)
+    simulated = runs.simulate(build, data, fresh=True, options={"progress": progress})
     say(f"running {_CHECKED} of them through the complete netlist in {engine}")
     verified, missing = None, ""
     try:

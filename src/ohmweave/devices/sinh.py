@@ -7,8 +7,7 @@ import numpy as np
 
 from ohmweave.circuit import Behavioural, Cell, Instance
 from ohmweave.devices.conductance import ConductanceRange
-from ohmweave.errors import DesignError
-from ohmweave.units import Array, Unit
+from ohmweave.units import Array, Unit, require
 
 __all__ = ["Sinh"]
 
@@ -45,10 +44,7 @@ class Sinh(ConductanceRange):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.v0 > 0.0:
-            raise DesignError(
-                f"expected a positive voltage, found {self.v0} V", where="device.v0", remedy='try v0 = "0.33 V"'
-            )
+        require("device.v0", self.v0, "V", "0.33 V")
 
     def current(self, v: Array, g: Array) -> Array:
         """Current in A at voltage ``v`` (V) and small-signal conductance ``g`` (S)."""

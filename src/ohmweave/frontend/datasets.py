@@ -113,6 +113,11 @@ def _same_length(samples: int, labels: int, where: str | Path) -> None:
         raise bad(where, f"expected {samples} labels, one a sample, found {labels}", "give matching samples and labels")
 
 
+_BROKEN = (
+    zipfile.BadZipFile, OSError, EOFError, ValueError, zlib.error, NotImplementedError, RuntimeError, MemoryError
+)  # fmt: skip
+
+
 def _npz(rest: str, _default: str) -> Data:
     path = Path(rest)
     if not path.is_file():
@@ -123,7 +128,7 @@ def _npz(rest: str, _default: str) -> Data:
             _limit(max((item.file_size for item in archive.infolist()), default=0) // 8, path)
         with np.load(path, allow_pickle=False) as arrays:
             x, y = (arrays[key] if key in arrays.files else None for key in ("x", "y"))
-    except (zipfile.BadZipFile, OSError, EOFError, ValueError, zlib.error, NotImplementedError, RuntimeError) as error:
+    except _BROKEN as error:
         raise bad(
             path,
             f"expected an .npz file of plain arrays, found {error}",

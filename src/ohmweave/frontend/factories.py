@@ -71,7 +71,7 @@ def _refuse_code(name: str) -> None:
 
 def _make(spec: str, module_name: str, factory_name: str) -> Any:
     """Import the user's module and call the factory, with the current directory on the path."""
-    with _current_directory_first():
+    with _current_directory_too():
         factory = _factory(spec, module_name, factory_name)
         try:
             return factory()
@@ -120,9 +120,10 @@ def _ask_for_torch(error: Exception) -> None:
 
 
 @contextlib.contextmanager
-def _current_directory_first() -> Iterator[None]:
+def _current_directory_too() -> Iterator[None]:
+    # Last, not first: a torch.py that lies in a folder of data must not be what we import.
     here = str(Path.cwd())
-    sys.path.insert(0, here)
+    sys.path.append(here)
     importlib.invalidate_caches()
     try:
         yield

@@ -7,7 +7,7 @@ import os
 import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -44,6 +44,7 @@ class Evidence:
         power_w: part -> power its sources deliver, mean over samples, W.
         quiescent_w: what op-amps draw at rest, W.
         seconds: wall times by phase, s; ``"total"`` is all of them.
+        beyond: share of inputs and of stage outputs beyond what the chip was calibrated for.
         key: tells what was run, so that a finished result is not computed again.
     """
 
@@ -60,6 +61,7 @@ class Evidence:
     power_w: Mapping[str, float]
     quiescent_w: float
     seconds: Mapping[str, float]
+    beyond: Mapping[str, float] = field(default_factory=dict)
     key: str = ""
 
     def __post_init__(self) -> None:
@@ -89,7 +91,8 @@ class Evidence:
             arrays["labels"] = self.labels
         names = ("engine", "engine_version", "data", "samples", "quiescent_w", "key")
         facts = {name: getattr(self, name) for name in names}
-        facts |= {"power_w": dict(self.power_w), "seconds": dict(self.seconds), "stages": list(self.stage_volts)}
+        facts |= {name: dict(getattr(self, name)) for name in ("power_w", "beyond", "seconds")}
+        facts["stages"] = list(self.stage_volts)
         return _save(directory / f"{stem}.json", "evidence", digest, facts, arrays)
 
     @staticmethod
@@ -116,6 +119,7 @@ class Evidence:
                 power_w={part: float(watts) for part, watts in facts["power_w"].items()},
                 quiescent_w=float(facts["quiescent_w"]),
                 seconds={phase: float(value) for phase, value in facts["seconds"].items()},
+                beyond={place: float(share) for place, share in facts["beyond"].items()},
                 key=str(facts["key"]),
             )
 
@@ -134,6 +138,7 @@ class Check:
         native_volts: stage -> those of the native engine, same shapes, V.
         seconds: wall time of the SPICE engine, s.
         tolerance: largest deviation allowed, as a share of each stage's full scale.
+        netlist: SHA-256 of the netlist that was run.
     """
 
     engine: str
@@ -143,6 +148,7 @@ class Check:
     native_volts: Mapping[str, Array]
     seconds: float
     tolerance: float
+    netlist: str = ""
 
     def __post_init__(self) -> None:
         arrays = {f"stage_volts of {stage}": volts for stage, volts in self.stage_volts.items()}
@@ -152,7 +158,9 @@ class Check:
     def save(self, directory: Path, stem: str, digest: str) -> Path:
         """Write ``<stem>.json`` and ``<stem>.npz``; as :meth:`Evidence.save`."""
         arrays = {**_flat("stage_volts", self.stage_volts), **_flat("native_volts", self.native_volts)}
-        facts = {name: getattr(self, name) for name in ("engine", "version", "samples", "seconds", "tolerance")}
+        facts = {
+            name: getattr(self, name) for name in ("engine", "version", "samples", "seconds", "tolerance", "netlist")
+        }
         facts["stages"] = list(self.stage_volts)
         return _save(directory / f"{stem}.json", "check", digest, facts, arrays)
 
@@ -173,6 +181,7 @@ class Check:
                 native_volts=_nested("native_volts", facts["stages"], arrays),
                 seconds=float(facts["seconds"]),
                 tolerance=float(facts["tolerance"]),
+                netlist=str(facts["netlist"]),
             )
 
         return _load(directory / f"{stem}.json", "check", digest, make, _RETRY_VERIFY)

@@ -91,7 +91,7 @@ def summary(plan: Plan, evidence: Evidence, check: Check | None) -> tuple[Fact, 
         _verdict(check),
         Fact("Memristors", f"{plan.devices:,}", f"in {plural(tiles, 'tile')}"),
         Fact("Op-amps", f"{plan.opamps:,}"),
-        Fact("Static power", quantity(total, "W"), "mean over samples, op-amps at rest included"),
+        Fact("Static power", quantity(total, "W"), "mean over samples; blocks at rest and output stages included"),
         *_times(evidence, check),
     )
 
@@ -203,7 +203,7 @@ def confusion_rows(evidence: Evidence) -> tuple[NDArray[np.int64], list[list[Con
 
 def power_bars(evidence: Evidence) -> list[Bar]:
     """Power by part, the largest first."""
-    parts = {**evidence.power_w, "op-amps at rest": evidence.quiescent_w}
+    parts = {**evidence.power_w, "at rest": evidence.quiescent_w}
     total, largest = sum(parts.values()), max(map(abs, parts.values()))
     ordered = sorted(parts.items(), key=lambda item: -item[1])
     return [

@@ -2,12 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from importlib.metadata import entry_points
 from typing import Any, Protocol
 
 from ohmweave.bench import Bench, Waves
 from ohmweave.errors import DesignError
-from ohmweave.registry import nearest
+from ohmweave.registry import merge, nearest
 
 __all__ = ["SIMULATORS", "Simulator", "detect", "simulator", "simulators"]
 
@@ -48,8 +47,7 @@ SIMULATORS: Mapping[str, Factory] = {
 
 def simulators() -> dict[str, Factory]:
     """Every simulator by name, those of entry-point group ``ohmweave.simulators`` included."""
-    group = entry_points(group="ohmweave.simulators")
-    return {**{entry.name: entry.load() for entry in group if entry.name not in SIMULATORS}, **SIMULATORS}
+    return merge("ohmweave.simulators", SIMULATORS)
 
 
 def simulator(name: str, **options: Any) -> Simulator:

@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 from itertools import chain
 
 from ohmweave.bench import Bench
-from ohmweave.circuit import Cell, Crossbar, Instance, Vcvs, VoltageSource
+from ohmweave.circuit import Cell, Crossbar, Diode, Instance, Vcvs, VoltageSource
 from ohmweave.netlist.dialect import number
 from ohmweave.netlist.ngspice import wrap
+from ohmweave.simulate.elaborate import elaborate
 from ohmweave.units import Array
 
 __all__ = ["Deck", "make_deck"]
@@ -15,6 +16,9 @@ __all__ = ["Deck", "make_deck"]
 # A thousandth of SPICE's usual tolerances and less: Newton's last step then lies below 1e-9 of its value.
 OPTIONS = "reltol=1e-9 abstol=1e-15 vntol=1e-12 gmin=1e-18 itl1=1000 itl2=1000 temp=27 tnom=27"
 _SOURCE_LETTERS: Mapping[type, str] = {Vcvs: "e", VoltageSource: "v"}
+
+# Junctions in high-gain loops: the exponential times the gain turns rounding into more than 1e-9.
+JUNCTION_OPTIONS = "reltol=1e-7 abstol=1e-13 vntol=1e-10 gmin=1e-18 itl1=1000 itl2=1000 temp=27 tnom=27"
 
 
 @dataclass(frozen=True)
@@ -58,8 +62,13 @@ def make_deck(bench: Bench, library: str, *, klu: bool) -> Deck:
         klu: ask for the KLU solver.
 
     Raises:
-        ValueError: a probe or source that the cell does not have.
+        SimulationError: a probe or source that the cell does not have.
     """
+    flat = elaborate(bench.cell)
+    for probe in bench.probes:
+        flat.find(probe)
+    for source in bench.sources:
+        flat.branch(source)
     places = _Places(bench.cell)
     probes = tuple(places.vector(probe) for probe in bench.probes)
     sources = [places.source(path) for path in bench.sources]
@@ -77,10 +86,15 @@ def _lines(bench: Bench, library: str, vectors: tuple[str, ...], klu: bool) -> I
         yield _steps(f"bin{k} in{k} 0", bench.volts[:, k])
         yield f"vi{k} in{k} p_{port} 0"
     yield wrap(("x1", *(f"p_{port}" for port in bench.cell.ports), bench.cell.name))
-    yield f".options {'klu ' if klu else ''}{OPTIONS}"
+    yield f".options {'klu ' if klu else ''}{JUNCTION_OPTIONS if _has_junctions(bench.cell) else OPTIONS}"
     yield f".dc vs 0 {bench.samples - 1} 1"
     yield wrap((".save", "v(sample)", *vectors))
     yield ".end"
+
+
+def _has_junctions(cell: Cell) -> bool:
+    cells = (cell, *cell.subcells())
+    return any(isinstance(part, Instance) and isinstance(part.of, Diode) for each in cells for part in each.parts)
 
 
 def _steps(source: str, volts: Array) -> str:

@@ -20,6 +20,7 @@ from ohmweave.circuit import (
     Vcvs,
     VoltageSource,
 )
+from ohmweave.errors import SimulationError
 from ohmweave.units import Array
 
 __all__ = ["Branch", "DiodeLaw", "FlatCircuit", "PlacedCrossbar", "elaborate"]
@@ -108,6 +109,7 @@ class FlatCircuit:
         branches: dotted path of each voltage source -> branch, in order.
         laws: law -> (p, n, cp, cn) of each element that follows it.
         crossbars: the arrays.
+        aliases: dotted path of a port below -> the net outside that it is joined to.
     """
 
     nets: dict[str, int] = field(default_factory=dict)
@@ -117,6 +119,28 @@ class FlatCircuit:
     branches: dict[str, Branch] = field(default_factory=dict)
     laws: dict[Any, list[tuple[int, int, int, int]]] = field(default_factory=dict)
     crossbars: list[PlacedCrossbar] = field(default_factory=list)
+    aliases: dict[str, int] = field(default_factory=lambda: {"0": GROUND})
+
+    def find(self, path: str) -> int:
+        """The number of a net by its own dotted path or that of a port joined to it.
+
+        Raises:
+            SimulationError: no such net.
+        """
+        number = self.nets.get(path, self.aliases.get(path))
+        if number is None:
+            raise SimulationError(f"there is no net {path!r} in the circuit", where="bench", remedy="check the probe")
+        return number
+
+    def branch(self, path: str) -> int:
+        """The place of a voltage source among the branches.
+
+        Raises:
+            SimulationError: no such source.
+        """
+        if path not in self.branches:
+            raise SimulationError(f"there is no source {path!r} in the circuit", where="bench", remedy="check the path")
+        return list(self.branches).index(path)
 
     def net(self, name: str) -> int:
         """The number of a net, made on first use."""
@@ -130,8 +154,8 @@ def elaborate(cell: Cell) -> FlatCircuit:
     return flat
 
 
-def _place(flat: FlatCircuit, cell: Cell, prefix: str, ports: Mapping[str, int]) -> None:
-    local = {**ports, "0": GROUND}
+def _place(flat: FlatCircuit, cell: Cell, prefix: str, joined: Mapping[str, int]) -> None:
+    local = {**joined, "0": GROUND}
 
     def net(name: str) -> int:
         if name not in local:
@@ -142,8 +166,13 @@ def _place(flat: FlatCircuit, cell: Cell, prefix: str, ports: Mapping[str, int])
         if isinstance(part, Crossbar):
             nets = tuple(net(name) for name in (*part.rows, *part.cols))
             flat.crossbars.append(PlacedCrossbar(prefix + part.name, part, nets))
+            ports = (*(f"r{i}" for i in range(len(part.rows))), *(f"c{j}" for j in range(len(part.cols))))
+            flat.aliases.update(
+                (f"{prefix}{part.name}.{port}", number) for port, number in zip(ports, nets, strict=True)
+            )
         elif isinstance(part.of, Cell) and part.of.law is None:
             inner = dict(zip(part.of.ports, (net(name) for name in part.nets), strict=True))
+            flat.aliases.update((f"{prefix}{part.name}.{port}", number) for port, number in inner.items())
             _place(flat, part.of, f"{prefix}{part.name}.", inner)
         else:
             _place_primitive(flat, part, prefix + part.name, tuple(net(name) for name in part.nets))

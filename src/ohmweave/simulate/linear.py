@@ -23,6 +23,8 @@ from ohmweave.units import Array
 
 __all__ = ["LinearResponse", "Watched", "respond"]
 
+_LOOSE = 1.0
+
 
 @dataclass(frozen=True, eq=False)
 class Watched:
@@ -67,14 +69,14 @@ def respond(flat: FlatCircuit, bench: Bench, reductions: Sequence[Reduction], cu
     Raises:
         SimulationError: a net without a path to ground, or a loop of voltage sources.
     """
-    names = list(flat.branches)
     inputs = [flat.nets[name] for name in bench.inputs]
-    nets, branches = len(flat.nets), len(names)
+    nets, branches = len(flat.nets), len(flat.branches)
     unknowns = nets + branches + len(inputs)
     matrix = _matrix(flat, inputs, reductions, unknowns)
     elements = [pair for pairs in flat.laws.values() for pair in pairs]
     ports = [net for index in curved for net in flat.crossbars[index].ports]
-    watch, slices = _watch(flat, bench, elements, ports, names, unknowns)
+    _refuse_floating(flat, bench, matrix)
+    watch, slices = _watch(flat, bench, elements, ports, unknowns)
     right = _excitations(flat, elements, ports, nets, branches, len(inputs), unknowns)
     try:
         answers = watch @ splu(matrix).solve(right)
@@ -99,7 +101,18 @@ def _matrix(flat: FlatCircuit, inputs: Sequence[int], reductions: Sequence[Reduc
         matrix = matrix + coo_matrix(
             (reduction.admittance[there], (row[there], col[there])), shape=(unknowns, unknowns)
         )
-    return csc_matrix(matrix)
+    # A port that nothing inside is joined to has no equation; it gets one, and may not be watched.
+    floating = np.flatnonzero(matrix.getnnz(axis=0)[: len(flat.nets)] == 0)
+    return csc_matrix(matrix + coo_matrix((np.full(len(floating), _LOOSE), (floating, floating)), shape=matrix.shape))
+
+
+def _refuse_floating(flat: FlatCircuit, bench: Bench, matrix: Any) -> None:
+    for probe in bench.probes:
+        number = flat.find(probe)
+        if number != GROUND and matrix.getnnz(axis=0)[number] == 1 and matrix[number, number] == _LOOSE:
+            raise SimulationError(
+                f"nothing is joined to the net {probe!r}, so it has no voltage", where="bench", remedy="check the probe"
+            )
 
 
 def _stamps(flat: FlatCircuit, inputs: Sequence[int]) -> tuple[list[int], list[int], list[float]]:
@@ -140,16 +153,15 @@ def _excitations(
     return right[:-1]
 
 
-def _watch(
-    flat: FlatCircuit, bench: Bench, elements: Any, ports: Sequence[int], names: list[str], unknowns: int
-) -> tuple[Any, Watched]:
-    nets, branches = len(flat.nets), len(names)
-    sources = [names.index(_known(name, flat.branches, "source")) for name in bench.sources]
+def _watch(flat: FlatCircuit, bench: Bench, elements: Any, ports: Sequence[int], unknowns: int) -> tuple[Any, Watched]:
+    nets, names = len(flat.nets), list(flat.branches)
+    branches = len(names)
+    sources = [flat.branch(name) for name in bench.sources]
     chosen = [flat.branches[names[index]] for index in sources]
     groups = [
         [(cp, cn) for _, _, cp, cn in elements],
         [(net, GROUND) for net in ports],
-        [(flat.nets[_known(name, flat.nets, "net")], GROUND) for name in bench.probes],
+        [(flat.find(name), GROUND) for name in bench.probes],
         [(branch.p, branch.n) for branch in chosen],
         # A branch current flows from p through the source to n: out of p into the circuit is its negative.
         [(GROUND, nets + index) for index in sources],
@@ -158,9 +170,3 @@ def _watch(
     edges = np.cumsum([0, *(len(group) for group in groups)])
     spans = [slice(int(a), int(b)) for a, b in pairwise(edges)]
     return vstack([incidence(group, unknowns) for group in groups]).tocsr(), Watched(*spans)
-
-
-def _known(name: str, known: Any, what: str) -> str:
-    if name not in known:
-        raise SimulationError(f"there is no {what} {name!r} in the circuit", where="bench")
-    return name

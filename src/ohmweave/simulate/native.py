@@ -2,8 +2,8 @@
 
 It reads the same hierarchical circuit that the netlist is written from. Crossbars are reduced to
 their ports (:mod:`ohmweave.simulate.reduction`), the linear rest is factorised once
-(:mod:`ohmweave.simulate.linear`), and what is nonlinear is solved by Newton's method over the batch
-(:mod:`ohmweave.simulate.newton`). Arrays of nonlinear devices are solved by a chord iteration around
+(:mod:`ohmweave.simulate.linear`), and what is nonlinear is solved by sweeps and Newton's method over the
+batch (:mod:`ohmweave.simulate.newton`). Arrays of nonlinear devices are solved by a chord iteration around
 their linearisation; samples for which that does not contract are solved by a full Newton method.
 """
 
@@ -135,17 +135,16 @@ class _Circuit:
             return answer, set(), np.zeros((len(volts), 0))
         c_0, m = answer[:, r.watched.controls], r.to_laws[r.watched.controls]
         guess = c_0 if start is None else start
-        c, settled, ramped = solve_elements(m, c_0, self.elements, guess, self.engine.tolerance)
-        if not settled.all():
+        found = solve_elements(m, c_0, self.elements, guess, self.engine.tolerance)
+        if not found.done.all():
             raise ConvergenceError(
-                f"Newton's method did not settle to {self.engine.tolerance:g} V "
-                f"for sample {first + int(np.argmin(settled))} "
-                f"({int((~settled).sum())} of {len(settled)} in this batch)",
+                f"Newton's method did not settle to {self.engine.tolerance:g} V for sample "
+                f"{first + int(np.argmin(found.done))} ({int((~found.done).sum())} of {len(found.done)} in this batch)",
                 where=self.bench.cell.name,
-                remedy="check the design for extreme values or lower signal.v_read",
+                remedy="look for inputs far beyond the calibration data, or extreme values in the design",
             )
-        remarks = {f"sources ramped for {int(ramped.sum())} samples"} if ramped.any() else set()
-        return answer + self.elements.current(c) @ r.to_laws.T, remarks, c
+        remarks = {f"sources ramped for {int(found.ramped.sum())} samples"} if found.ramped.any() else set()
+        return answer + found.amps @ r.to_laws.T, remarks, found.controls
 
     def _devices(self, answer: Array, excess: list[Array]) -> tuple[list[Array], list[Array], Array]:
         """Device currents beyond the linear ones, voltages, and relative residuals [arrays, samples]."""
@@ -156,10 +155,11 @@ class _Circuit:
             ports = len(reduction.admittance)
             v = reduction.device_volts(v_ports[:, left : left + ports], e)
             left += ports
-            amps = law.current(v, reduction.g)
-            new = amps - reduction.linear * v
-            scale = np.maximum(np.abs(amps).max(axis=1, initial=0.0), 1e-30)
-            residuals.append(np.nan_to_num(np.abs(new - e).max(axis=1, initial=0.0) / scale, nan=np.inf))
+            with np.errstate(over="ignore", invalid="ignore"):  # a runaway shows as an infinite residual
+                amps = law.current(v, reduction.g)
+                new = amps - reduction.linear * v
+                scale = np.maximum(np.abs(amps).max(axis=1, initial=0.0), 1e-30)
+                residuals.append(np.nan_to_num(np.abs(new - e).max(axis=1, initial=0.0) / scale, nan=np.inf))
             updated.append(new)
             across.append(v)
         return updated, across, np.array(residuals)

@@ -19,12 +19,13 @@ from numpy.typing import NDArray
 
 from ohmweave.units import Array
 
-__all__ = ["Elements", "anchor", "solve_elements"]
+__all__ = ["Elements", "Settled", "anchor", "solve_elements"]
 
 _BATCH_BYTES = 256e6
 _ITERATIONS = 100
 _SWEEPS = 40
 _PATIENCE = 4
+_LAST_SWEEPS = 4
 _RAMP = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 
 
@@ -75,13 +76,29 @@ class Elements:
         return out
 
 
-def solve_elements(
-    response: Array, c_0: Array, elements: Elements, start: Array, tolerance: float
-) -> tuple[Array, NDArray[np.bool_], NDArray[np.bool_]]:
+@dataclass(frozen=True, eq=False)
+class Settled:
+    """Solutions of c = c_0 + M phi(c).
+
+    Args:
+        amps: phi(c) to the last digit, [samples, elements], A. Evaluating phi at c would not give it: a
+            clamp turns the rounding of c into microamperes.
+        controls: c, [samples, elements], V.
+        done: which samples settled, [samples].
+        ramped: which of them needed their sources ramped, [samples].
+    """
+
+    amps: Array
+    controls: Array
+    done: NDArray[np.bool_]
+    ramped: NDArray[np.bool_]
+
+
+def solve_elements(response: Array, c_0: Array, elements: Elements, start: Array, tolerance: float) -> Settled:
     """Solve c = c_0 + phi(c) M^T for every sample.
 
-    Samples that sweeps over single elements do not settle are solved by Newton's method; those that Newton
-    does not settle from ``start`` are taken again with their sources ramped up from zero (source
+    Samples that sweeps over single elements do not settle are solved by Newton's method; those that
+    Newton does not settle from ``start`` are taken again with their sources ramped up from zero (source
     stepping, Nagel 1975).
 
     Args:
@@ -90,29 +107,32 @@ def solve_elements(
         elements: the nonlinear elements.
         start: first guess of c, shape [samples, elements], V.
         tolerance: largest last step allowed, V.
-
-    Returns:
-        c [samples, elements]; which samples settled; which of them needed the ramp (both [samples]).
     """
-    with np.errstate(over="ignore", invalid="ignore"):  # a sample that runs away is Newton's to solve
-        c, settled = _sweep(response, c_0, elements, start, 0.1 * tolerance)
-    left = np.flatnonzero(~settled)
-    step = max(1, int(_BATCH_BYTES / (8 * max(elements.count, 1) ** 2)))
-    for first in range(0, len(left), step):
-        part = left[first : first + step]
-        c[part], settled[part] = _newton(response, c_0[part], elements, start[part], tolerance)
-    ramped = ~settled
-    if ramped.any():
-        trial = np.zeros_like(c_0[ramped])
-        for scale in _RAMP:
-            trial, fine = _newton(response, scale * c_0[ramped], elements, trial, tolerance)
-        c[ramped], settled[ramped] = trial, fine
-    return c, settled, ramped
+    with np.errstate(over="ignore", invalid="ignore"):  # what runs away is seen by its NaN, and taken again
+        c, amps, done = _sweep(response, c_0, elements, start, 0.1 * tolerance)
+        left = np.flatnonzero(~done)
+        step = max(1, int(_BATCH_BYTES / (8 * max(elements.count, 1) ** 2)))
+        ramped = np.zeros(len(c_0), dtype=bool)
+        for first in range(0, len(left), step):
+            part = left[first : first + step]
+            c[part], amps[part], done[part] = _newton(response, c_0[part], elements, start[part], tolerance)
+            again = part[~done[part]]
+            if len(again):
+                ramped[again] = True
+                c[again], amps[again], done[again] = _ramp(response, c_0[again], elements, tolerance)
+    return Settled(amps, c, done, ramped)
+
+
+def _ramp(response: Array, c_0: Array, elements: Elements, tolerance: float) -> tuple[Array, Array, NDArray[np.bool_]]:
+    c = np.zeros_like(c_0)
+    for scale in _RAMP[:-1]:
+        c, _, _ = _newton(response, scale * c_0, elements, c, tolerance)
+    return _newton(response, c_0, elements, c, tolerance)
 
 
 def _sweep(
     response: Array, c_0: Array, elements: Elements, start: Array, tolerance: float
-) -> tuple[Array, NDArray[np.bool_]]:
+) -> tuple[Array, Array, NDArray[np.bool_]]:
     """Nonlinear Jacobi: each element solved exactly, by itself, with the others' currents as they were.
 
     What an element does to itself dwarfs what it does to others, except down the chain of stages, so
@@ -135,7 +155,17 @@ def _sweep(
         before = float(moved.max())
         amps = elements.current(c[active])
         others = c_0[active] + amps @ response.T - amps * own
-    return c, settled
+    return c, _swept_amps(response, c_0, elements, c), settled
+
+
+def _swept_amps(response: Array, c_0: Array, elements: Elements, c: Array) -> Array:
+    """i = phi + phi' (c_0 + M i - c), the last Newton step taken in the currents, by sweeps too."""
+    own, slope = response.diagonal(), elements.slope(c)
+    amps = elements.current(c)
+    fixed = amps + slope * (c_0 - c)
+    for _ in range(_LAST_SWEEPS):
+        amps = (fixed + slope * (amps @ response.T - amps * own)) / (1.0 - slope * own)
+    return amps
 
 
 def _alone(own: Array, others: Array, elements: Elements, c: Array, tolerance: float) -> Array:
@@ -149,7 +179,7 @@ def _alone(own: Array, others: Array, elements: Elements, c: Array, tolerance: f
 
 def _newton(
     response: Array, c_0: Array, elements: Elements, start: Array, tolerance: float
-) -> tuple[Array, NDArray[np.bool_]]:
+) -> tuple[Array, Array, NDArray[np.bool_]]:
     # Junctions must not start from what the circuit would do without them.
     c, active = elements.limit(start, np.zeros_like(start)), np.arange(len(c_0))
     settled = np.zeros(len(c_0), dtype=bool)
@@ -167,4 +197,10 @@ def _newton(
         active = active[~done]
         if not len(active):
             break
-    return c, settled
+    # The last step once more in the currents: (I - diag(phi') M) i = phi + phi' (c_0 - c).
+    slope = elements.slope(c)
+    right = elements.current(c) + slope * (c_0 - c)
+    amps = np.asarray(
+        np.linalg.solve(identity - slope[:, :, None] * response, right[..., None])[..., 0], dtype=np.float64
+    )
+    return c, amps, settled

@@ -16,6 +16,7 @@ __all__ = ["Finished", "environment", "run_program", "tail"]
 Finished = tuple[int, str]
 
 _LAST_LINES = 6
+_LARGEST_FILE = 8 * 2**30
 
 
 def environment(home: Path) -> dict[str, str]:
@@ -56,7 +57,7 @@ def run_program(
     with log.open("wb") as words:
         process = _start(command, folder, words, missing)
         try:
-            _limit_memory(process.pid, memory_limit)
+            _limit(process.pid, memory_limit)
             code = process.wait(time_limit)
         except subprocess.TimeoutExpired as error:
             raise SimulationError(
@@ -90,11 +91,12 @@ def tail(log: str) -> str:
     return " | ".join(lines[-_LAST_LINES:]) or "(nothing)"
 
 
-def _limit_memory(pid: int, limit: float) -> None:
+def _limit(pid: int, memory: float) -> None:
     # Only Linux sets limits of another process; elsewhere the time limit has to do.
     if hasattr(resource, "prlimit"):
         with contextlib.suppress(ProcessLookupError):
-            resource.prlimit(pid, resource.RLIMIT_AS, (int(limit), int(limit)))
+            resource.prlimit(pid, resource.RLIMIT_AS, (int(memory), int(memory)))
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (_LARGEST_FILE, _LARGEST_FILE))
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -7,10 +7,13 @@ into ports P and inner nodes I, and with a device current excess e beyond g v (n
     i_P = (A_PP - A_PI A_II^-1 A_IP) v_P + (B_P - A_PI A_II^-1 B_I) e,
 
 where B takes each device's current from its row node to its column node (Kron, 1939; Doerfler and
-Bullo, IEEE TCAS-I 2013). The first bracket is the port admittance; nothing is approximated.
+Bullo, IEEE TCAS-I 2013). The first bracket is the port admittance; nothing is approximated. It comes
+from merging blocks (:mod:`ohmweave.simulate.merging`); arrays with a resistance of zero, and inner
+nodes, from a sparse factorisation.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,6 +22,7 @@ from scipy.sparse.linalg import splu
 
 from ohmweave.circuit import Crossbar
 from ohmweave.errors import SimulationError
+from ohmweave.simulate.merging import port_admittance
 from ohmweave.units import Array
 
 __all__ = ["Reduction", "reduce_array"]
@@ -27,24 +31,63 @@ _BLOCK = 256
 
 
 @dataclass(frozen=True, eq=False)
+class _Nodes:
+    """The nodes of an array inside and out.
+
+    Args:
+        across: incidence of the present devices, shape [devices, nodes], sparse.
+        inner: factorised A_II, or None where there are no inner nodes.
+        to_ports: A_PI, shape [ports, inner nodes], sparse, S.
+        direct: A_PP, shape [ports, ports], S.
+    """
+
+    across: Any
+    inner: Any
+    to_ports: Any
+    direct: Array
+
+
+@dataclass(frozen=True, eq=False)
 class Reduction:
     """What :func:`reduce_array` returns.
 
+    The port admittance comes at once; the inner nodes are factorised when their voltages, or the
+    answer to a current excess, are first asked for.
+
     Args:
-        admittance: current into each port for port voltages, shape [ports, ports], S; rows first.
+        crossbar: the array.
         present: flat indices of the devices present, row by row.
         g: programmed conductance of each present device, S.
         linear: conductance with which each present device was linearised, S.
     """
 
-    admittance: Array
+    crossbar: Crossbar
     present: np.ndarray[Any, np.dtype[np.int64]]
     g: Array
     linear: Array
-    _across: Any
-    _inner: Any
-    _to_ports: Any
-    _ports: int
+
+    @cached_property
+    def admittance(self) -> Array:
+        """Current into each port for port voltages, shape [ports, ports], S; rows first."""
+        array = self.crossbar
+        if array.r_row > 0 and array.r_col > 0 and np.all((self.linear >= 0) & np.isfinite(self.linear)):
+            g = np.zeros(array.g.size)
+            g[self.present] = self.linear
+            try:
+                return port_admittance(g.reshape(array.g.shape), array.r_row, array.r_col)
+            except SimulationError as error:
+                raise SimulationError(error.message, where=array.name, remedy=error.remedy) from error
+        nodes = self._nodes
+        admittance = nodes.direct.copy()
+        if nodes.inner is not None:
+            for left in range(0, len(admittance), _BLOCK):
+                columns = nodes.to_ports[left : left + _BLOCK].T.toarray()
+                admittance[:, left : left + _BLOCK] -= nodes.to_ports @ nodes.inner.solve(columns)
+        return admittance
+
+    @cached_property
+    def _nodes(self) -> _Nodes:
+        return _factorise(self.crossbar, self.present, self.linear)
 
     def wire_volts(self, v_ports: Array, excess: Array | None = None) -> Array:
         """Voltages of every node: ports, then inner nodes.
@@ -56,24 +99,26 @@ class Reduction:
         Returns:
             Shape [samples, nodes], V.
         """
-        if self._inner is None:
+        nodes = self._nodes
+        if nodes.inner is None:
             return v_ports
-        right = -(self._to_ports.T @ v_ports.T)
+        right = -(nodes.to_ports.T @ v_ports.T)
         if excess is not None:
-            right -= self._across[:, self._ports :].T @ excess.T
-        return np.hstack([v_ports, self._inner.solve(np.ascontiguousarray(right)).T])
+            right -= nodes.across[:, v_ports.shape[1] :].T @ excess.T
+        return np.hstack([v_ports, nodes.inner.solve(np.ascontiguousarray(right)).T])
 
     def device_volts(self, v_ports: Array, excess: Array | None = None) -> Array:
         """Voltage across every present device, [samples, devices], V; arguments as above."""
-        return np.asarray((self._across @ self.wire_volts(v_ports, excess).T).T)
+        return np.asarray((self._nodes.across @ self.wire_volts(v_ports, excess).T).T)
 
     def port_amps(self, excess: Array) -> Array:
         """Current into each grounded port due to a device current excess, [samples, ports], A."""
-        direct = (self._across[:, : self._ports].T @ excess.T).T
-        if self._inner is None:
+        nodes, ports = self._nodes, sum(self.crossbar.g.shape)
+        direct = (nodes.across[:, :ports].T @ excess.T).T
+        if nodes.inner is None:
             return np.asarray(direct)
-        inner = self._inner.solve(np.ascontiguousarray(self._across[:, self._ports :].T @ excess.T))
-        return np.asarray(direct - (self._to_ports @ inner).T)
+        inner = nodes.inner.solve(np.ascontiguousarray(nodes.across[:, ports:].T @ excess.T))
+        return np.asarray(direct - (nodes.to_ports @ inner).T)
 
 
 def reduce_array(crossbar: Crossbar, linear: Array | None = None) -> Reduction:
@@ -83,18 +128,26 @@ def reduce_array(crossbar: Crossbar, linear: Array | None = None) -> Reduction:
         crossbar: the array.
         linear: conductance to linearise each device with, shape [m, n], S; the programmed one if
             not given.
+
+    Raises:
+        SimulationError: wires that cannot be solved.
     """
-    word, bit, nodes = _nodes(crossbar)
-    m, n = crossbar.g.shape
     present = np.flatnonzero(~np.isnan(crossbar.g.ravel()))
     g = crossbar.g.ravel()[present]
-    g_linear = g if linear is None else linear.ravel()[present]
-    matrix = _laplacian(crossbar, word, bit, nodes, present, g_linear)
-    ports = m + n
-    across = _difference(word.ravel()[present], bit.ravel()[present], nodes)
-    if nodes == ports:
-        return Reduction(matrix.toarray(), present, g, g_linear, across, None, None, ports)
-    to_ports = csr_matrix(matrix[:ports, ports:])
+    reduction = Reduction(crossbar, present, g, g if linear is None else linear.ravel()[present])
+    # Asked for here, so that an array that cannot be solved is refused here.
+    _ = reduction.admittance
+    return reduction
+
+
+def _factorise(crossbar: Crossbar, present: Any, linear: Array) -> _Nodes:
+    word, bit, count = _nodes(crossbar)
+    ports = sum(crossbar.g.shape)
+    matrix = _laplacian(crossbar, word, bit, count, present, linear)
+    across = _difference(word.ravel()[present], bit.ravel()[present], count)
+    direct = matrix[:ports, :ports].toarray()
+    if count == ports:
+        return _Nodes(across, None, None, direct)
     try:
         # Symmetric and positive definite: no pivoting needed, the ordering stays sparse.
         inner = splu(
@@ -105,11 +158,7 @@ def reduce_array(crossbar: Crossbar, linear: Array | None = None) -> Reduction:
         )
     except RuntimeError as error:
         raise SimulationError(f"the array's wires could not be solved ({error})", where=crossbar.name) from error
-    admittance = matrix[:ports, :ports].toarray()
-    for left in range(0, ports, _BLOCK):
-        columns = to_ports[left : left + _BLOCK].T.toarray()
-        admittance[:, left : left + _BLOCK] -= to_ports @ inner.solve(columns)
-    return Reduction(admittance, present, g, g_linear, across, inner, to_ports, ports)
+    return _Nodes(across, inner, csr_matrix(matrix[:ports, ports:]), direct)
 
 
 def _nodes(crossbar: Crossbar) -> tuple[Any, Any, int]:

@@ -1,0 +1,269 @@
+"""The port admittance of a wired array by merging blocks: nested dissection of the array's nodes.
+
+The array is cut into blocks; what the rest sees of a block are the nodes on its edges. Two
+neighbours are joined by adding their couplings and eliminating the x nodes that they share from the
+r others. With C [r, x] the couplings of the others to the shared nodes, D those among the shared
+nodes and d the sum of all couplings of each shared node,
+
+    K += C X^-1 C^T,   X = diag(d) - D = L L^T,   Z = C L^-T,   K += Z Z^T,
+
+a Cholesky factorisation, a triangular solve and a symmetric update (LAPACK potrf, BLAS trsm and
+syrk), which make nearly all of the 35 N^3 operations of an N x N array. Joining goes on until one
+block is left; the open edges (right ends of the rows, tops of the columns) are eliminated before
+the first join. As X is an M-matrix and C is positive, nothing cancels in the couplings K; the
+diagonal of the admittance is their sum, so its rows sum to zero (George, SIAM J. Numer. Anal. 10,
+1973; Kron, Diakoptics, 1963).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg.blas import dsyrk, dtrsm
+from scipy.linalg.lapack import dpotrf
+
+from ohmweave.errors import SimulationError
+from ohmweave.units import Array
+
+__all__ = ["port_admittance"]
+
+Mask = NDArray[np.bool_]
+
+
+def port_admittance(g: Array, r_row: float, r_col: float) -> Array:
+    """Exact port admittance of a wired array, Y = A_PP - A_PI A_II^-1 A_IP.
+
+    Args:
+        g: device conductances, shape [m, n], m and n at least 1, S, not negative; nan or 0 where
+            there is no device.
+        r_row: resistance of one row segment, ohm, above zero.
+        r_col: resistance of one column segment, ohm, above zero.
+
+    Returns:
+        Current into each port for port voltages, shape [m + n, m + n], S; rows first. Symmetric;
+        its rows sum to zero.
+
+    Raises:
+        SimulationError: a resistance or a conductance out of its range, or an array so stiff that
+            float64 cannot hold it.
+    """
+    _check(g, r_row, r_col)
+    lattice = _lattice(np.nan_to_num(np.asarray(g, dtype=np.float64)), 1.0 / r_row, 1.0 / r_col)
+    block = _reduce(lattice, 0, 0, lattice.down, lattice.across)
+    lower = np.tril(block.couplings, -1)
+    admittance = np.negative(lower)
+    admittance -= lower.T
+    admittance[np.diag_indices_from(admittance)] = -admittance.sum(axis=1)
+    return admittance
+
+
+def _check(g: Array, r_row: float, r_col: float) -> None:
+    for name, ohms in (("r_row", r_row), ("r_col", r_col)):
+        if not 0 < ohms < np.inf:
+            raise SimulationError(
+                f"expected a finite segment resistance above zero, found {name} = {ohms:g} ohm",
+                where="array",
+                remedy="an array without segments is reduced by reduce_array",
+            )
+    if g.ndim != 2 or not g.size:
+        raise SimulationError(f"expected conductances [rows, columns], found the shape {g.shape}", where="array")
+    bad = np.argwhere((g < 0) | np.isinf(g))
+    if len(bad):
+        i, j = (int(k) for k in bad[0])
+        raise SimulationError(
+            f"expected finite conductances, none negative, found {g[i, j]:g} S at row {i}, column {j}",
+            where="array",
+            remedy="nan or 0 stands for a missing device",
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _Lattice:
+    """An array laid out on leaves of one size.
+
+    A leaf that has one row or column less than the others is filled up by an absent one: its wire
+    has no devices, and its crossings stand in the middle of the segments they cut, which is exact.
+
+    Args:
+        g: conductances, shape [down p, across q], S.
+        row_wire: conductance of the segment left of each column, [across q], S.
+        col_wire: conductance of the segment below each row, [down p], S.
+        rows: which rows are real, [down p].
+        cols: which columns are real, [across q].
+        p, q: rows and columns of a leaf.
+        down, across: leaves, powers of two.
+    """
+
+    g: Array
+    row_wire: Array
+    col_wire: Array
+    rows: Mask
+    cols: Mask
+    p: int
+    q: int
+    down: int
+    across: int
+
+
+def _lattice(g: Array, row_wire: float, col_wire: float) -> _Lattice:
+    rows, p, down = _bands(g.shape[0])
+    cols, q, across = _bands(g.shape[1])
+    padded = np.zeros((len(rows), len(cols)))
+    padded[np.ix_(rows, cols)] = g
+    # Right of an absent column and above an absent row lies the other half of the segment.
+    half_cols = ~cols | np.concatenate([[False], ~cols[:-1]])
+    half_rows = ~rows | np.concatenate([~rows[1:], [False]])
+    return _Lattice(padded, row_wire * (1.0 + half_cols), col_wire * (1.0 + half_rows), rows, cols, p, q, down, across)
+
+
+def _bands(count: int) -> tuple[Mask, int, int]:
+    """Deal lines out to 2^k bands of at most 8: which lines of the bands are real, lines a band, bands."""
+    from ohmweave.simulate.leaf import LEAF
+
+    bands = 1
+    while count > LEAF * bands:
+        bands *= 2
+    size = -(-count // bands)
+    cuts = np.arange(bands + 1) * count // bands
+    real = np.arange(size) < np.diff(cuts)[:, None]
+    return np.asarray(real.ravel()), size, bands
+
+
+@dataclass(frozen=True, eq=False)
+class _Block:
+    """What is left of a part of the array.
+
+    Args:
+        couplings: between its nodes, [nodes, nodes], S, Fortran order; only below the diagonal.
+        sizes: number of nodes on its edges L, R, T, B, in this order; 0 where an edge was open.
+    """
+
+    couplings: Array
+    sizes: tuple[int, int, int, int]
+
+
+def _reduce(lattice: _Lattice, top: int, left: int, down: int, across: int) -> _Block:
+    """The block of some leaves: of the compiled kernels where it is small, else joined from two halves."""
+    from ohmweave.simulate.leaf import SIDE
+
+    if down <= SIDE and across <= SIDE:
+        return _smallest(lattice, top, left, down, across)
+    if across <= SIDE or (down > SIDE and down * lattice.p >= across * lattice.q):
+        half = down // 2
+        above = _reduce(lattice, top, left, half, across)
+        return _join_down(above, _reduce(lattice, top + half, left, half, across))
+    half = across // 2
+    before = _reduce(lattice, top, left, down, half)
+    return _join_across(before, _reduce(lattice, top, left + half, down, half))
+
+
+def _smallest(lattice: _Lattice, top: int, left: int, down: int, across: int) -> _Block:
+    from ohmweave.simulate.leaf import block_couplings
+
+    rows = slice(top * lattice.p, (top + down) * lattice.p)
+    cols = slice(left * lattice.q, (left + across) * lattice.q)
+    g = np.ascontiguousarray(lattice.g[rows, cols])
+    couplings = block_couplings(g, lattice.row_wire[cols], lattice.col_wire[rows], lattice.p, lattice.q)
+    real_rows, real_cols = lattice.rows[rows], lattice.cols[cols]
+    m, n = int(real_rows.sum()), int(real_cols.sum())
+    if m + n < len(real_rows) + len(real_cols):
+        real = np.flatnonzero(np.concatenate([real_rows, real_rows, real_cols, real_cols]))
+        couplings = np.asfortranarray(couplings[np.ix_(real, real)])
+    block = _Block(couplings, (m, m, n, n))
+    return _close(block, right=left + across == lattice.across, top=top == 0)
+
+
+def _close(block: _Block, *, right: bool, top: bool) -> _Block:
+    """Eliminate the edges that lead nowhere."""
+    lefts, rights, tops, bottoms = block.sizes
+    to_r = 0 if right else rights
+    to_t = 0 if top else tops
+    kept = lefts + to_r + to_t + bottoms
+    joint = sum(block.sizes) - kept
+    if not joint:
+        return block
+    front = _Front(kept, joint)
+    # Open edges go behind the kept ones, the right one first.
+    starts = (kept if right else lefts, kept + joint - tops if top else lefts + to_r)
+    front.add(block, (0, *starts, lefts + to_r + to_t))
+    return _Block(front.eliminate(), (lefts, to_r, to_t, bottoms))
+
+
+def _join_across(one: _Block, other: _Block) -> _Block:
+    """Join two blocks side by side: the right edge of the one is the left edge of the other."""
+    lefts, joint, tops, bottoms = one.sizes
+    _, rights, more_tops, more_bottoms = other.sizes
+    first_top = lefts + rights
+    first_bottom = first_top + tops + more_tops
+    kept = first_bottom + bottoms + more_bottoms
+    front = _Front(kept, joint)
+    front.add(one, (0, kept, first_top, first_bottom))
+    front.add(other, (kept, lefts, first_top + tops, first_bottom + bottoms))
+    return _Block(front.eliminate(), (lefts, rights, tops + more_tops, bottoms + more_bottoms))
+
+
+def _join_down(one: _Block, other: _Block) -> _Block:
+    """Join two blocks one above the other: the lower edge of the one is the upper edge of the other."""
+    lefts, rights, tops, joint = one.sizes
+    more_lefts, more_rights, _, bottoms = other.sizes
+    first_right = lefts + more_lefts
+    first_top = first_right + rights + more_rights
+    kept = first_top + tops + bottoms
+    front = _Front(kept, joint, wide=True)
+    front.add(one, (0, first_right, first_top, kept))
+    front.add(other, (lefts, first_right + rights, kept, first_top + tops))
+    return _Block(front.eliminate(), (lefts + more_lefts, rights + more_rights, tops, bottoms))
+
+
+class _Front:
+    """The couplings of the blocks being joined; those from ``kept`` on are to be eliminated.
+
+    ``wide`` keeps the couplings between kept and eliminated nodes as [eliminated, kept] instead of
+    [kept, eliminated]: whichever way lets most blocks be copied without transposing them.
+    """
+
+    def __init__(self, kept: int, joint: int, *, wide: bool = False) -> None:
+        self.kept, self.wide = kept, wide
+        self.outer = np.zeros((kept, kept), order="F")
+        self.cross = np.empty((joint, kept) if wide else (kept, joint), order="F")
+        self.inner = np.zeros((joint, joint), order="F")
+
+    def add(self, block: _Block, to: tuple[int, int, int, int]) -> None:
+        """Add a block whose edges L, R, T, B begin at these nodes of the front."""
+        ends = np.cumsum((0, *block.sizes))
+        for a in range(4):
+            for b in range(a + 1):
+                part = block.couplings[ends[a] : ends[a + 1], ends[b] : ends[b + 1]]
+                if part.size:
+                    self._add(to[a], to[b], part)
+
+    def _add(self, i: int, j: int, part: Array) -> None:
+        if i < j:
+            i, j, part = j, i, part.T
+        m, n = part.shape
+        # Only the shared nodes have couplings from both blocks.
+        if i < self.kept:
+            self.outer[i : i + m, j : j + n] = part
+        elif j >= self.kept:
+            self.inner[i - self.kept : i - self.kept + m, j - self.kept : j - self.kept + n] += part
+        elif self.wide:
+            self.cross[i - self.kept : i - self.kept + m, j : j + n] = part
+        else:
+            self.cross[j : j + n, i - self.kept : i - self.kept + m] = part.T
+
+    def eliminate(self) -> Array:
+        """Couplings of the kept nodes, below the diagonal, without the others."""
+        among = np.tril(self.inner, -1)
+        totals = self.cross.sum(axis=int(self.wide)) + among.sum(axis=0) + among.sum(axis=1)
+        np.negative(among, out=among)
+        among[np.diag_indices_from(among)] = totals
+        factor, failed = dpotrf(np.asfortranarray(among), lower=1, clean=0, overwrite_a=1)
+        if failed:
+            raise SimulationError(
+                f"an edge of {len(totals)} nodes is singular in float64 (pivot {failed})",
+                where="array",
+                remedy="wires and devices are too many orders of magnitude apart",
+            )
+        tall = int(not self.wide)
+        shares = dtrsm(1.0, factor, self.cross, side=tall, lower=1, trans_a=tall, overwrite_b=1)
+        return np.asarray(dsyrk(1.0, shares, beta=1.0, c=self.outer, trans=1 - tall, lower=1, overwrite_c=1))

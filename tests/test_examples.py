@@ -1,0 +1,96 @@
+"""What users are shown runs: every script of examples/, every command and program of README.md."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from safetensors.numpy import load_file
+
+from ohmweave.demo.digits_mlp import WEIGHTS
+from ohmweave.design import Design
+
+ROOT = Path(__file__).parents[1]
+TRAINER = "train_digits_mlp.py"
+SCRIPTS = sorted(path.name for path in (ROOT / "examples").glob("*.py") if path.name != TRAINER)
+# Arguments that keep a script short; a script that is not here runs as it is.
+QUICK = {
+    "wire_resistance.py": ("--ohms", "1", "100", "--samples", "60"),
+}
+# Lines of README's shell blocks that are not run here: fetching the source, and make, whose targets the gate runs.
+NOT_HERE = ("git clone ", "cd ", "make ")
+
+
+def run(desk: Path, *command: str) -> str:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, cwd=desk, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{shlex.join(command)}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def blocks(language: str) -> Iterator[str]:
+    """The fenced blocks of README.md in one language."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    return iter(re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL))
+
+
+def commands() -> list[str]:
+    """README's commands, one a line, in order."""
+    lines = (line.strip() for block in blocks("sh") for line in block.splitlines())
+    return [line for line in lines if line and not line.startswith(("#", *NOT_HERE))]
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Path:
+    """Where README's reader is: a directory in which the source lies, and nothing made yet."""
+    (tmp_path / "src").symlink_to(ROOT / "src")
+    return tmp_path
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_an_example_runs_and_says_something(script: str, tmp_path: Path) -> None:
+    assert run(tmp_path, sys.executable, str(ROOT / "examples" / script), *QUICK.get(script, ()))
+
+
+def test_training_two_epochs_already_learns_and_saves_what_the_demo_reads(tmp_path: Path) -> None:
+    script = str(ROOT / "examples" / TRAINER)
+    said = run(tmp_path, sys.executable, script, "--epochs", "2", "--output", "weights.safetensors")
+    found = re.search(r"accuracy on 360 held-out images: (\S+);", said)
+    assert found is not None
+    assert float(found.group(1)) > 0.8
+    made, shipped = load_file(tmp_path / "weights.safetensors"), load_file(WEIGHTS)
+    assert {name: array.shape for name, array in made.items()} == {name: array.shape for name, array in shipped.items()}
+
+
+def test_the_readmes_commands_run_in_their_order(ngspice: str, desk: Path) -> None:
+    listed = commands()
+    assert {shlex.split(line)[1] for line in listed} == {
+        "doctor", "compile", "simulate", "verify", "netlist", "report"
+    }  # fmt: skip
+    for line in listed:
+        words = shlex.split(line)
+        assert words[0] == "ohmweave"
+        assert run(desk, *words)
+    assert (desk / "build" / "digits" / "report.html").is_file()
+    assert (desk / "build" / "netlists" / "chip.cir").is_file()
+
+
+def test_the_readmes_program_runs(ngspice: str, desk: Path) -> None:
+    (program,) = blocks("python")
+    said = run(desk, sys.executable, "-W", "error::ResourceWarning", "-c", program)
+    accuracy = re.search(r"circuit accuracy (\S+) at (\S+) W", said)
+    deviation = re.search(r"largest deviation from SPICE (\S+) V", said)
+    assert accuracy is not None
+    assert deviation is not None
+    assert float(accuracy.group(1)) > 0.96
+    assert float(deviation.group(1)) < 1e-6
+
+
+def test_the_readmes_design_is_one() -> None:
+    for text in blocks("toml"):
+        assert Design.parse(text) != Design.default()
