@@ -118,6 +118,7 @@ def _lattice(g: Array, row_wire: float, col_wire: float) -> _Lattice:
 
 def _bands(count: int) -> tuple[Mask, int, int]:
     """Deal lines out to 2^k bands of at most 8: which lines of the bands are real, lines a band, bands."""
+    # Here, not above: the compiler behind it takes half a second to load, and not every command needs it.
     from ohmweave.simulate.leaf import LEAF
 
     bands = 1

@@ -70,7 +70,8 @@ class Reduction:
     def admittance(self) -> Array:
         """Current into each port for port voltages, shape [ports, ports], S; rows first."""
         array = self.crossbar
-        if array.r_row > 0 and array.r_col > 0 and np.all((self.linear >= 0) & np.isfinite(self.linear)):
+        wired = array.g.size and array.r_row > 0 and array.r_col > 0
+        if wired and np.all((self.linear >= 0) & np.isfinite(self.linear)):
             g = np.zeros(array.g.size)
             g[self.present] = self.linear
             try:
