@@ -12,13 +12,13 @@ import numpy as np
 from ohmweave.blocks import Activation, Readout, Through, readouts
 from ohmweave.design import Design
 from ohmweave.errors import DataError, DesignError, ModelError
-from ohmweave.graph import Flatten, Graph, Identity, Linear, Node, Relu, Reshape, Sigmoid, Softmax, Tanh
+from ohmweave.graph import Graph, Linear, Node
+from ohmweave.layers import activation_kind, split_stages
 from ohmweave.units import Array
 
 __all__ = ["Plan", "Stage", "Tile", "plan"]
 
 _MOST_BIAS_ROWS = 8
-_ACTIVATIONS: Mapping[type[Any], str] = {Relu: "relu", Tanh: "tanh", Sigmoid: "sigmoid"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,7 +225,7 @@ def plan(graph: Graph, design: Design, calibration: Array) -> Plan:
         ModelError: an op or a shape of network that cannot be mapped, or a layer of zeros.
         DataError: calibration data that does not fit or carries no signal.
     """
-    chains, host = _chains(graph)
+    chains, host = split_stages(graph)
     values = graph.trace(calibration)
     rng = np.random.default_rng(design.seed)
     stages: list[Stage] = []
@@ -239,57 +239,6 @@ def plan(graph: Graph, design: Design, calibration: Array) -> Plan:
     return Plan(graph, design, tuple(stages), tuple(node.name for node in host))
 
 
-def _chains(graph: Graph) -> tuple[list[list[Node]], list[Node]]:
-    """Split a chain of layers into stages (weights first) and what follows them on the host."""
-    chains: list[list[Node]] = []
-    host: list[Node] = []
-    previous = graph.nodes[0].name
-    for node in graph.nodes[1:]:
-        if node.inputs != (previous,):
-            raise ModelError(
-                f"expected a chain of layers, found one that reads {', '.join(node.inputs)} instead of {previous}",
-                where=f"layer {node.name!r}",
-                remedy="branches and sums cannot be mapped yet",
-            )
-        previous = node.name
-        if host or isinstance(node.op, Softmax):
-            host.append(_on_host(node, first=not host))
-        elif isinstance(node.op, Linear):
-            chains.append([node])
-        elif type(node.op) in _ACTIVATIONS:
-            _activated(chains, node).append(node)
-        elif chains:
-            chains[-1].append(node)
-    while chains and isinstance(chains[-1][-1].op, Flatten | Reshape):
-        # Nothing follows in the circuit that could take another shape.
-        host.insert(0, chains[-1].pop())
-    if not chains:
-        raise ModelError("expected at least one Linear layer, found none", where="graph", remedy="give a perceptron")
-    if graph.outputs != (previous,):
-        raise ModelError(f"expected one output, the last layer {previous!r}, found {graph.outputs}", where="graph")
-    return chains, host
-
-
-def _on_host(node: Node, *, first: bool) -> Node:
-    if not first and not isinstance(node.op, Identity | Flatten | Reshape):
-        raise ModelError(
-            f"expected nothing after Softmax, which stays on the host, found {type(node.op).__name__}",
-            where=f"layer {node.name!r}",
-            remedy="remove the Softmax or what follows it",
-        )
-    return node
-
-
-def _activated(chains: list[list[Node]], node: Node) -> list[Node]:
-    if not chains or any(type(other.op) in _ACTIVATIONS for other in chains[-1]):
-        raise ModelError(
-            f"expected weights (Linear) before {type(node.op).__name__}, found none",
-            where=f"layer {node.name!r}",
-            remedy="put a Linear layer before it",
-        )
-    return chains[-1]
-
-
 def _stage(
     name: str,
     chain: list[Node],
@@ -300,8 +249,7 @@ def _stage(
     design: Design,
     rng: np.random.Generator,
 ) -> Stage:
-    kinds = [_ACTIVATIONS[type(node.op)] for node in chain if type(node.op) in _ACTIVATIONS]
-    kind = kinds[0] if kinds else "through"
+    kind = activation_kind(chain)
     activation, where = _activation(design, kind), f"layer {chain[0].name!r}"
     w, bias_rows = _weights(chain[0], s_in, design.signal.v_read, activation.inverting)
     largest = _largest(w, where, "the weights")

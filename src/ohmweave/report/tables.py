@@ -92,8 +92,19 @@ def summary(plan: Plan, evidence: Evidence, check: Check | None) -> tuple[Fact, 
         Fact("Memristors", f"{plan.devices:,}", f"in {plural(tiles, 'tile')}"),
         Fact("Op-amps", f"{plan.opamps:,}"),
         Fact("Static power", quantity(total, "W"), "mean over samples; blocks at rest and output stages included"),
+        *_beyond(evidence),
         *_times(evidence, check),
     )
+
+
+def _beyond(evidence: Evidence) -> list[Fact]:
+    """Where signals left what the chip was calibrated for, if anywhere."""
+    inputs = evidence.beyond.get("inputs", 0.0)
+    stages = {name: share for name, share in evidence.beyond.items() if name != "inputs" and share > 0.0}
+    if not inputs and not stages:
+        return []
+    places = ", ".join(f"{percent(share)} of the op-amps of {name} at a rail" for name, share in stages.items())
+    return [Fact("Beyond calibration", f"{percent(inputs)} of inputs", places, "bad" if stages else "open")]
 
 
 def _decisions(evidence: Evidence) -> list[Fact]:
