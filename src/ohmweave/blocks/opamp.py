@@ -41,35 +41,30 @@ class SwingClamp:
 
     def value(self, x: Array) -> Array:
         """Clamp current in A at stage voltage ``x`` (V)."""
-        return np.asarray(
-            self.siemens * _CORNER * (_positive((x - self.high) / _CORNER) - _positive((self.low - x) / _CORNER))
-        )
+        return np.asarray(self.siemens * (_positive(x - self.high) - _positive(self.low - x)))
 
     def slope(self, x: Array) -> Array:
         """di/dv, S."""
-        return np.asarray(
-            self.siemens * (_positive_slope((x - self.high) / _CORNER) + _positive_slope((self.low - x) / _CORNER))
-        )
+        return np.asarray(self.siemens * (_positive_slope(x - self.high) + _positive_slope(self.low - x)))
 
     def expression(self, x: str) -> str:
         """The same in SPICE's words."""
-        above = f"(({x}-({self.high!r}))*{1 / _CORNER!r})"
-        below = f"((({self.low!r})-{x})*{1 / _CORNER!r})"
-        return f"{self.siemens * _CORNER!r}*({_positive_expression(above)}-{_positive_expression(below)})"
+        above, below = f"({x}-({self.high!r}))", f"(({self.low!r})-{x})"
+        return f"{self.siemens!r}*({_positive_expression(above)}-{_positive_expression(below)})"
 
 
-def _positive(t: Array) -> Array:
-    # (t + sqrt(t^2 + 1)) / 2 without the difference of nearly equal terms that it is for t < 0.
-    size = np.abs(t)
-    return np.asarray(0.5 * (t + size) + 0.5 / (np.sqrt(t * t + 1.0) + size))
+def _positive(u: Array) -> Array:
+    # (u + sqrt(u^2 + w^2)) / 2 without the difference of nearly equal terms that it is for u < 0.
+    size = np.abs(u)
+    return np.asarray(0.5 * (u + size) + 0.5 * _CORNER**2 / (np.sqrt(u * u + _CORNER**2) + size))
 
 
-def _positive_expression(t: str) -> str:
-    return f"(0.5*({t}+abs({t}))+0.5/(sqrt({t}*{t}+1)+abs({t})))"
+def _positive_expression(u: str) -> str:
+    return f"(0.5*({u}+abs({u}))+{0.5 * _CORNER**2!r}/(sqrt({u}*{u}+{_CORNER**2!r})+abs({u})))"
 
 
-def _positive_slope(t: Array) -> Array:
-    return np.asarray(0.5 * (1.0 + t / np.sqrt(t * t + 1.0)))
+def _positive_slope(u: Array) -> Array:
+    return np.asarray(0.5 * (1.0 + u / np.sqrt(u * u + _CORNER**2)))
 
 
 @dataclass(frozen=True)
