@@ -188,9 +188,16 @@ bring_ngspice() {
     fi
 }
 
+# The first run would otherwise wait for the compiler of the array kernels; later ones find them kept.
+compile_kernels() {
+    "$VENV/bin/python" -c "import numpy, ohmweave.simulate.merging as m; m.port_admittance(numpy.full((20, 20), 1e-5), 1.0, 1.0)" \
+        >>"$LOG" 2>&1 || say "the array kernels could not be compiled ahead (see $LOG)"
+}
+
 make_venv
 rm -f "$STAMP"
 install_packages
+compile_kernels
 bring_ngspice
 touch "$STAMP"
 say "done"

@@ -122,7 +122,7 @@ def test_verify_agrees_and_disagrees_by_its_exit_code(
     assert (value["worst"]["stage"], value["worst"]["node"]) == ("s1", "s1_y0")
     assert done.err == (
         f"the engines disagree by {value['max_relative_error']:.2e} of full scale, allowed 1e-06: "
-        f"see {value['worst']}\n"
+        f"see node {value['worst']['node']} at sample {value['worst']['sample']}\n"
     )
     done = ohmweave(*asked[:-1])
     assert done.code == 3
@@ -203,7 +203,7 @@ def test_doctor_without_simulators_still_has_the_native_one(
 
 MISSING = (
     "error: expected the simulator 'ngspice', found none on this machine; "
-    "install it (Debian/Ubuntu: apt install ngspice; macOS: brew install ngspice) or use --engine native\n"
+    "install it (Debian/Ubuntu: apt install ngspice; macOS: brew install ngspice) or do without SPICE: simulate runs natively\n"
 )
 
 

@@ -1,5 +1,6 @@
 """The native engine against independent dense solutions, and the laws of circuits."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -9,8 +10,12 @@ from hypothesis import strategies as st
 
 from ohmweave.bench import Bench
 from ohmweave.circuit import Cell, Crossbar, Diode, Instance, Resistor, Vcvs, VoltageSource
+from ohmweave.compile import compile as weave
+from ohmweave.design import Design
 from ohmweave.devices import Sinh
 from ohmweave.errors import ConvergenceError, SimulationError
+from ohmweave.frontend import load_data
+from ohmweave.graph import Graph
 from ohmweave.simulate.native import Native
 from ohmweave.simulate.newton import Elements, solve_elements
 from ohmweave.simulate.reduction import reduce_array
@@ -154,6 +159,15 @@ def test_nonlinear_arrays_equal_an_independent_root_search(v0: float, volts: flo
     waves = Native().run(bench)
     np.testing.assert_allclose(residual_amps(bench, waves.volts), 0.0, atol=1e-11)
     assert any("full Newton" in remark for remark in waves.remarks) is newton
+
+
+def test_a_chord_that_runs_away_is_taken_up_by_newton(digits_graph: Graph) -> None:
+    # v_read / v0 = 4: the first chord steps throw op-amps and devices out of every range.
+    design = replace(Design.default(), device=Sinh(v0=0.05))
+    x = load_data("digits", "test").x[:2]
+    run = weave(digits_graph, design, calibration=load_data("digits", "train").x).simulate(x)
+    assert any("full Newton" in remark for remark in run.waves.remarks)
+    assert np.isfinite(run.volts).all()
 
 
 def test_devices_that_do_not_settle_are_an_error_that_names_tile_and_sample() -> None:

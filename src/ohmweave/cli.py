@@ -143,7 +143,7 @@ def verify(
     )
     _print(done.summary(), as_json, f"verified against {engine}")
     if not done.ok:
-        worst = done.summary()["worst"]
+        worst = f"node {done.deviation.node} at sample {done.deviation.sample}"
         _say(
             f"the engines disagree by {done.deviation.largest:.2e} of full scale, allowed {tolerance:.0e}: see {worst}"
         )

@@ -27,7 +27,7 @@ def load_model(spec: str, weights: Path | None = None) -> Graph:
 
     Args:
         spec: ``FILE.onnx``, or ``package.module:factory``, called without arguments; it returns an
-            nn.Module, which is put in evaluation mode, or a Graph. The current directory is searched first.
+            nn.Module, which is put in evaluation mode, or a Graph. The current directory is searched last.
         weights: a safetensors file with exactly the module's state; only with a factory.
 
     Returns:

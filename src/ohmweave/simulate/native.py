@@ -93,7 +93,15 @@ def _linear_conductance(device: object, g: Array, bench: Bench) -> Array | None:
     if law is None:
         return None
     largest = np.full_like(g, np.abs(bench.volts).max(initial=0.0))
-    return np.asarray(0.5 * (law.slope(np.zeros_like(g), g) + law.slope(largest, g)))
+    with np.errstate(over="ignore"):
+        chord = np.asarray(0.5 * (law.slope(np.zeros_like(g), g) + law.slope(largest, g)))
+    if np.isinf(chord).any():
+        raise ConvergenceError(
+            f"the device's conductance overflows at the largest drive, {largest.flat[0]:g} V",
+            where=f"device {getattr(device, 'name', '')}",
+            remedy="lower signal.v_read, or the device's nonlinearity, or mend inputs far beyond the calibration data",
+        )
+    return chord
 
 
 class _Circuit:
@@ -118,7 +126,10 @@ class _Circuit:
             if not len(open_samples):
                 return answer, remarks
             excess = updated
-            answer, more, controls = self._settle(volts, self._port_amps(excess), controls, first)
+            try:
+                answer, more, controls = self._settle(volts, self._port_amps(excess), controls, first)
+            except ConvergenceError:
+                break  # a chord that runs away; every sample still open gets a Newton method of its own
             remarks |= more
         for sample in open_samples:
             rows = slice(sample, sample + 1)
@@ -141,7 +152,7 @@ class _Circuit:
                 f"Newton's method did not settle to {self.engine.tolerance:g} V for sample "
                 f"{first + int(np.argmin(found.done))} ({int((~found.done).sum())} of {len(found.done)} in this batch)",
                 where=self.bench.cell.name,
-                remedy="look for inputs far beyond the calibration data, or extreme values in the design",
+                remedy="look for extreme values in the design, or inputs far beyond the calibration data",
             )
         remarks = {f"sources ramped for {int(found.ramped.sum())} samples"} if found.ramped.any() else set()
         return answer + found.amps @ r.to_laws.T, remarks, found.controls
