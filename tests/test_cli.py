@@ -203,7 +203,7 @@ def test_doctor_without_simulators_still_has_the_native_one(
 
 MISSING = (
     "error: expected the simulator 'ngspice', found none on this machine; "
-    "install it (Debian/Ubuntu: apt install ngspice; macOS: brew install ngspice) or do without SPICE: simulate runs natively\n"
+    "install it (Debian/Ubuntu: apt install ngspice; macOS: brew install ngspice) or use the native engine\n"
 )
 
 

@@ -125,7 +125,7 @@ def test_without_spice_the_demo_says_what_it_left_out(
     monkeypatch.setenv("COLUMNS", "300")
     missing = (
         "expected the simulator 'ngspice', found none on this machine; "
-        "install it (Debian/Ubuntu: apt install ngspice; macOS: brew install ngspice) or do without SPICE: simulate runs natively"
+        "install it (Debian/Ubuntu: apt install ngspice; macOS: brew install ngspice) or use the native engine"
     )
     done = ohmweave("demo", "-o", tmp_path / "d")
     assert done.code == 0

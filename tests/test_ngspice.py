@@ -172,7 +172,7 @@ def test_a_missing_simulator_says_how_to_get_it() -> None:
         assert caught.value.exit_code == 2
         assert str(caught.value) == (
             "expected the simulator 'ngspice-nowhere', found none on this machine; "
-            "install it (Debian/Ubuntu: apt install ngspice; macOS: brew install ngspice) or do without SPICE: simulate runs natively"
+            "install it (Debian/Ubuntu: apt install ngspice; macOS: brew install ngspice) or use the native engine"
         )
 
 

@@ -206,7 +206,7 @@ def test_a_missing_simulator_is_the_users_to_install(build: Path) -> None:
         runs.verify(build, DATA, options={"executable": "ngspice-nowhere"})
     assert str(caught.value) == (
         "expected the simulator 'ngspice-nowhere', found none on this machine; "
-        "install it (Debian/Ubuntu: apt install ngspice; macOS: brew install ngspice) or do without SPICE: simulate runs natively"
+        "install it (Debian/Ubuntu: apt install ngspice; macOS: brew install ngspice) or use the native engine"
     )
     assert caught.value.exit_code == 2
     assert listing(build) == before

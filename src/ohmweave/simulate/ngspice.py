@@ -38,7 +38,7 @@ _STEPPING = {
     "transient operating point": re.compile(r"transient op started", re.IGNORECASE),
 }
 _DRIVE_TOLERANCE = 1e-9
-_INSTALL = "install it (Debian/Ubuntu: apt install ngspice; macOS: brew install ngspice) or do without SPICE: simulate runs natively"
+_INSTALL = "install it (Debian/Ubuntu: apt install ngspice; macOS: brew install ngspice) or use the native engine"
 
 
 @dataclass(frozen=True)
