@@ -14,36 +14,24 @@ loops. The edges of a block are, in this order: L, the p nodes left of it (its n
 row ports); R, its own last word nodes; T, its own first bit nodes; B, the q nodes below it.
 """
 
-from collections.abc import Callable
 from functools import cache
-from typing import Any, NamedTuple, ParamSpec, TypeVar
+from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from ohmweave.simulate.compiled import compiled
 from ohmweave.units import Array
 
 __all__ = ["LEAF", "SIDE", "block_couplings"]
 
 Indices = NDArray[np.int64]
-_P = ParamSpec("_P")
-_T = TypeVar("_T")
 
 LEAF = 8
 SIDE = 4
 _LANES = SIDE * SIDE
 _PANEL = 4
 _ROW_WIRE, _COL_WIRE, _DEVICE = 0, 1, 2
-
-
-def _compiled(function: Callable[_P, _T]) -> Callable[_P, _T]:
-    # Contraction and reassociation keep NaN and infinity as they are; "numpy" divides by zero quietly.
-    options: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract", "reassoc"}, "nogil": True}
-    try:
-        return numba.njit(cache=True, **options)(function)  # type: ignore[no-any-return]
-    except RuntimeError:  # no folder to keep compiled code in
-        return numba.njit(**options)(function)  # type: ignore[no-any-return]
 
 
 class _Script(NamedTuple):
@@ -147,7 +135,7 @@ def block_couplings(g: Array, row_wire: Array, col_wire: Array, p: int, q: int) 
     return np.asfortranarray(_gather(_collect(work, script.kept, down * across), down, across, p, q))
 
 
-@_compiled
+@compiled
 def _lay(g: Array, row_wire: Array, col_wire: Array, p: int, q: int, slots: int, edges: Indices) -> Array:
     """Couplings of every leaf before its elimination, [slots, lanes], leaves row by row."""
     across = g.shape[1] // q
@@ -163,7 +151,7 @@ def _lay(g: Array, row_wire: Array, col_wire: Array, p: int, q: int, slots: int,
     return work
 
 
-@_compiled
+@compiled
 def _run(work: Array, first: Indices, spokes: Indices, first_update: Indices, updates: Indices) -> None:
     """Eliminate the inner nodes of all leaves, lane by lane the same; names as in :class:`_Script`."""
     share, over = np.empty((4 * LEAF * LEAF, _LANES)), np.empty(_LANES)
@@ -187,7 +175,7 @@ def _run(work: Array, first: Indices, spokes: Indices, first_update: Indices, up
                 coupling[lane] += part[lane] * spoke[lane]
 
 
-@_compiled
+@compiled
 def _collect(work: Array, kept: Indices, count: int) -> Array:
     """Couplings of every leaf's edges, [leaves, 2 (p + q), 2 (p + q)], lower triangles."""
     size = kept.shape[0]
@@ -221,7 +209,7 @@ def _gather(blocks: Array, down: int, across: int, p: int, q: int) -> Array:
     return np.asarray(blocks[0])
 
 
-@_compiled
+@compiled
 def _merge(blocks: Array, pairs: Indices, sizes: Indices, starts: Indices, kept: int, joint: int) -> Array:
     """Join pairs of blocks, [pairs, 2], whose edges L, R, T, B begin at ``starts``, [2, 4]; the last nodes go."""
     merged = np.zeros((pairs.shape[0], kept, kept))
@@ -239,7 +227,7 @@ def _merge(blocks: Array, pairs: Indices, sizes: Indices, starts: Indices, kept:
     return merged
 
 
-@_compiled
+@compiled
 def _place(work: Array, block: Array, sizes: Indices, to: Indices) -> None:
     """Add a block's couplings where its edges begin in ``work``; of both the lower triangle."""
     first_row = 0
@@ -259,7 +247,7 @@ def _place(work: Array, block: Array, sizes: Indices, to: Indices) -> None:
         first_row += sizes[a]
 
 
-@_compiled
+@compiled
 def _eliminate(work: Array, kept: int) -> None:
     """Eliminate all nodes from ``kept`` on, last first, in the lower triangle of ``work``.
 
@@ -280,7 +268,7 @@ def _eliminate(work: Array, kept: int) -> None:
             last = begin
 
 
-@_compiled
+@compiled
 def _pivot(work: Array, share: Array, node: int, begin: int) -> None:
     """Eliminate ``node`` from the rows ``begin`` to its own; ``share`` takes what each of the others gets."""
     total = 0.0
@@ -293,7 +281,7 @@ def _pivot(work: Array, share: Array, node: int, begin: int) -> None:
             work[i, j] += share[i] * work[node, j]
 
 
-@_compiled
+@compiled
 def _spread(work: Array, share: Array, begin: int) -> None:
     """Apply the panel of nodes that starts at ``begin`` to the rows above it."""
     a, b, c, d = work[begin], work[begin + 1], work[begin + 2], work[begin + 3]
