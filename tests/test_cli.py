@@ -333,5 +333,5 @@ def test_numbers_that_are_not_finite_are_null_in_json(
 
 def test_progress_goes_to_standard_error(ohmweave: CommandLine, capsys: pytest.CaptureFixture[str]) -> None:
     with cli._progress("simulating") as step:
-        step(1, 2)
+        step("samples", 1, 2)
     assert capsys.readouterr().out == ""

@@ -20,6 +20,8 @@ from ohmweave.simulate.fake import Fake
 
 PROGRAM = Path(sys.executable).with_name("ohmweave")
 TREE = [
+    "cache",
+    "cache/*.npy",
     "conductances.npz",
     "design.toml",
     "graph.json",
@@ -44,7 +46,8 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def tree(folder: Path) -> list[str]:
-    return sorted(str(item.relative_to(folder)) for item in folder.rglob("*"))
+    names = (str(item.relative_to(folder)) for item in folder.rglob("*"))
+    return sorted({re.sub(r"^cache/[0-9a-f]{64}\.npy$", "cache/*.npy", name) for name in names})
 
 
 def cells(table: str) -> dict[str, str]:

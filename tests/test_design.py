@@ -22,7 +22,7 @@ def test_every_choice_survives_toml() -> None:
     design = Design(
         seed=7,
         device=Sinh(2e-6, 33e-6, 16, 0.25),
-        array=ArrayChoice(16, 32, 2.5, 0.0),
+        array=ArrayChoice(16, 32, 2.5, 0.0, "both", "both"),
         scheme=RowPair(),
         opamp=Ideal(-2.0, 3.0),
         relu=PrecisionRectifier(4.7e3),
@@ -65,6 +65,9 @@ MESSAGES = {
     "[array]\nrows = 2.5": "d.toml: array.rows: expected a whole number, found 2.5; mend the value",
     "[array]\nrows = 1": "d.toml: array.rows: expected at least 2, found 1; try rows = 64",
     '[array]\nr_row = "-1 ohm"': 'd.toml: array.r_row: expected at least 0 ohm, found -1 ohm; try r_row = "1 ohm"',
+    '[array]\ndrive = "two"': "d.toml: array.drive: expected 'one' or 'both', found 'two'; try drive = \"one\"",
+    '[array]\nground = "Both"': "d.toml: array.ground: expected 'one' or 'both', found 'Both'; try ground = \"one\"",
+    "[array]\nground = 2": "d.toml: array.ground: expected a text, found 2; mend the value",
     "[opamp]\ngain = 0.5": "d.toml: opamp.gain: expected a gain of at least 1, found 0.5; try gain = 1e4",
     "[opamp]\ngain = nan": "d.toml: opamp.gain: expected a finite number, found nan; mend the value",
     '[signal]\nv_read = "2 V"': (

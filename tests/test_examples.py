@@ -1,5 +1,6 @@
 """What users are shown runs: every script of examples/, every command and program of README.md."""
 
+import gzip
 import os
 import re
 import shlex
@@ -8,15 +9,17 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
 from ohmweave.demo.digits_mlp import WEIGHTS
 from ohmweave.design import Design
+from ohmweave.frontend import load_data
 
 ROOT = Path(__file__).parents[1]
-TRAINER = "train_digits_mlp.py"
-SCRIPTS = sorted(path.name for path in (ROOT / "examples").glob("*.py") if path.name != TRAINER)
+TRAINERS = ("train_digits_mlp.py", "train_mnist_mlp.py")
+SCRIPTS = sorted(path.name for path in (ROOT / "examples").glob("*.py") if path.name not in TRAINERS)
 # Arguments that keep a script short; a script that is not here runs as it is.
 QUICK = {
     "wire_resistance.py": ("--ohms", "1", "100", "--samples", "60"),
@@ -58,13 +61,47 @@ def test_an_example_runs_and_says_something(script: str, tmp_path: Path) -> None
 
 
 def test_training_two_epochs_already_learns_and_saves_what_the_demo_reads(tmp_path: Path) -> None:
-    script = str(ROOT / "examples" / TRAINER)
+    script = str(ROOT / "examples" / "train_digits_mlp.py")
     said = run(tmp_path, sys.executable, script, "--epochs", "2", "--output", "weights.safetensors")
     found = re.search(r"accuracy on 360 held-out images: (\S+);", said)
     assert found is not None
     assert float(found.group(1)) > 0.8
     made, shipped = load_file(tmp_path / "weights.safetensors"), load_file(WEIGHTS)
     assert {name: array.shape for name, array in made.items()} == {name: array.shape for name, array in shipped.items()}
+
+
+def write_as_mnist(folder: Path) -> None:
+    """The embedded digits as MNIST's four files: 28 x 28 pixels of 0 to 255, each 8 x 8 pixel three wide."""
+    for split, prefix in (("train", "train"), ("test", "t10k")):
+        data = load_data("digits", split)
+        small = np.kron(data.x.reshape(-1, 8, 8) * 255.0, np.ones((3, 3)))
+        images = np.pad(small, ((0, 0), (2, 2), (2, 2))).astype(np.uint8)
+        assert data.y is not None
+        for name, magic, values in (("images-idx3", 0x803, images), ("labels-idx1", 0x801, data.y.astype(np.uint8))):
+            head = np.array([magic, *values.shape], dtype=">u4").tobytes()
+            (folder / f"{prefix}-{name}-ubyte.gz").write_bytes(gzip.compress(head + values.tobytes()))
+
+
+def test_training_on_files_like_mnists_learns_and_saves_what_is_shipped(tmp_path: Path) -> None:
+    write_as_mnist(tmp_path)
+    script = ROOT / "examples" / "train_mnist_mlp.py"
+    said = run(tmp_path, sys.executable, str(script), "mnist:.", "--epochs", "10", "--output", "weights.safetensors")
+    found = re.search(r"accuracy on 360 test images: (\S+);", said)
+    assert found is not None
+    assert float(found.group(1)) > 0.8
+    made, shipped = load_file(tmp_path / "weights.safetensors"), load_file(script.with_name("mnist_mlp.safetensors"))
+    assert {name: array.shape for name, array in made.items()} == {name: array.shape for name, array in shipped.items()}
+
+
+MNIST = ROOT.parent / "shared" / "data" / "mnist"
+
+
+@pytest.mark.skipif(not MNIST.is_dir(), reason=f"MNIST's files are not at {MNIST}")
+def test_the_shipped_mnist_weights_are_as_accurate_as_the_example_says() -> None:
+    data, weights = load_data(f"mnist:{MNIST}", "test"), load_file(ROOT / "examples" / "mnist_mlp.safetensors")
+    hidden = np.maximum(data.x.reshape(-1, 784) @ weights["hidden.weight"].T + weights["hidden.bias"], 0.0)
+    decisions = (hidden @ weights["output.weight"].T + weights["output.bias"]).argmax(axis=1)
+    assert np.mean(decisions == data.y) == pytest.approx(0.9793, abs=2e-4)
 
 
 def test_the_readmes_commands_run_in_their_order(ngspice: str, desk: Path) -> None:

@@ -1,5 +1,7 @@
 """The voltages along a tile's wires are those of Kirchhoff's laws."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -109,6 +111,19 @@ def test_nonlinear_devices_obey_kirchhoffs_law_at_every_crossing(v0: float) -> N
     np.testing.assert_allclose(along_rows - np.hstack([along_rows[:, 1:], np.zeros((3, 1))]), amps, atol=1e-15)
     np.testing.assert_allclose(down_cols - np.vstack([np.zeros((1, 2)), down_cols[:-1]]), amps, atol=1e-15)
     assert np.abs(amps / (chip.stages[0].tiles[0].g * drop.across) - 1.0).max() > 0.01
+
+
+def test_wires_fed_from_both_ends_obey_kirchhoffs_law_and_lose_less() -> None:
+    array = replace(wires(150.0, 70.0), drive="both", ground="both")
+    chip = two_one(Design(array=array))
+    drop = ir_drop(chip, build(chip), np.array([[1.0, -1.0]]))
+    amps = chip.stages[0].tiles[0].g * drop.across
+    along_rows = -np.diff(np.hstack([drop.row_volts[:, None], drop.word_volts, drop.row_volts[:, None]])) / 150.0
+    down_cols = -np.diff(np.vstack([drop.col_volts, drop.bit_volts, drop.col_volts]), axis=0) / 70.0
+    np.testing.assert_allclose(along_rows[:, :-1] - along_rows[:, 1:], amps, atol=1e-15)
+    np.testing.assert_allclose(down_cols[1:] - down_cols[:-1], amps, atol=1e-15)
+    one_sided = two_one(Design(array=wires(150.0, 70.0)))
+    assert drop.lost.max() < ir_drop(one_sided, build(one_sided), np.array([[1.0, -1.0]])).lost.max()
 
 
 def test_devices_that_never_settle_are_an_error_naming_the_tile(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -162,6 +162,28 @@ def test_tiles_in_one_column_share_their_column_nets() -> None:
     assert (upper.rows, lower.rows) == (("r0", "r1"), ("r2", "r3"))
 
 
+@pytest.mark.parametrize(
+    ("choice", "far_rows", "far_cols"),
+    [
+        (ArrayChoice(), False, False),
+        (ArrayChoice(drive="both"), True, False),
+        (ArrayChoice(ground="both"), False, True),
+        (ArrayChoice(r_row=0.0, drive="both", ground="both"), False, True),
+        (ArrayChoice(r_col=0.0, drive="both", ground="both"), True, False),
+    ],
+)
+def test_far_ends_are_strapped_to_the_near_ones_where_wires_have_any(
+    choice: ArrayChoice, far_rows: bool, far_cols: bool
+) -> None:
+    stage = build(plan(network(), replace(DESIGN, array=choice), X)).parts[-1]
+    assert isinstance(stage, Instance)
+    assert isinstance(stage.of, Cell)
+    array = stage.of.parts[0]
+    assert isinstance(array, Crossbar)
+    assert array.far_rows == (array.rows if far_rows else ())
+    assert array.far_cols == (array.cols if far_cols else ())
+
+
 def test_later_stages_are_fed_by_the_stage_before() -> None:
     second = Weights(np.array([[1.0, -1.0]]), np.array([0.5]))
     graph = network(Node("act", Relu(), ("fc",)), Node("flat", Flatten(), ("act",)), Node("out", second, ("flat",)))

@@ -4,14 +4,17 @@ import importlib
 import re
 import subprocess
 import sys
+from decimal import Context, Decimal, localcontext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from ohmweave.circuit import Crossbar
+from ohmweave.circuit import Crossbar, Resistor
 from ohmweave.errors import SimulationError
 from ohmweave.simulate import merging
 from ohmweave.simulate.leaf import LEAF, SIDE
@@ -28,6 +31,9 @@ shapes = st.tuples(st.integers(1, 80), st.integers(1, 80))
 ohms = st.floats(-2, 3).map(lambda x: 10.0**x)
 seeds = st.integers(0, 2**32 - 1)
 opens = st.sampled_from([0.0, 0.2, 0.9, 1.0])
+ends = st.fixed_dictionaries({"far_rows": st.booleans(), "far_cols": st.booleans()})
+ONE_SIDED: dict[str, bool] = {}
+TWO_SIDED = {"far_rows": True, "far_cols": True}
 
 
 def conductances(shape: tuple[int, int], seed: int, missing: float = 0.2) -> Array:
@@ -37,40 +43,63 @@ def conductances(shape: tuple[int, int], seed: int, missing: float = 0.2) -> Arr
     return g
 
 
-def by_columns(g: Array, r_row: float, r_col: float) -> Array:
+def by_columns(g: Array, r_row: float, r_col: float, *, far_rows: bool = False, far_cols: bool = False) -> Array:
     """Port admittance: one column after the other, from right to left, its nodes eliminated one by one.
 
     The matrices are long doubles, because their diagonals, unlike those of ``port_admittance``, are
     differences of large numbers.
     """
     m, n = g.shape
-    one = np.longdouble(1)
-    seen = np.zeros((m + n, m + n), dtype=np.longdouble)  # from the word nodes left of it and the column ports
+    one, count = np.longdouble(1), m + n + m * far_rows + n * far_cols
+    row_ends, column_ends = m + n + np.arange(m * far_rows), m + n + m * far_rows + np.arange(n * far_cols)
+    # From the word nodes left of it and the ports other than the rows.
+    seen = np.zeros((count, count), dtype=np.longdouble)
+    stamp(seen, np.arange(len(row_ends)), row_ends, one / r_row)
     for j in reversed(range(n)):
-        left, ports, word = np.arange(m), m + np.arange(n), m + n + np.arange(m)
+        left, ports, word = np.arange(m), m + np.arange(count - m), count + np.arange(m)
         bit = word + m
-        front = np.zeros((3 * m + n, 3 * m + n), dtype=np.longdouble)
+        front = np.zeros((2 * m + count, 2 * m + count), dtype=np.longdouble)
         old = np.concatenate([word, ports])
         front[np.ix_(old, old)] = seen
-        branches = [
-            (left, word, one / r_row),
-            (word, bit, np.nan_to_num(g[:, j])),
-            (bit, np.append(bit[1:], ports[j]), one / r_col),
-        ]
-        for a, b, y in branches:
-            np.add.at(front, (a, a), y)
-            np.add.at(front, (b, b), y)
-            np.subtract.at(front, (a, b), y)
-            np.subtract.at(front, (b, a), y)
-        for k in reversed(range(m + n, 3 * m + n)):
+        stamp(front, left, word, one / r_row)
+        stamp(front, word, bit, np.nan_to_num(g[:, j]))
+        stamp(front, bit, np.append(bit[1:], m + j), one / r_col)
+        stamp(front, bit[: int(far_cols)], column_ends[j : j + 1], one / r_col)
+        for k in reversed(range(count, 2 * m + count)):
             front = front[:k, :k] - np.outer(front[:k, k], front[k, :k] / front[k, k])
         seen = front
     return seen.astype(np.float64)
 
 
-def assert_same_array(g: Array, r_row: float, r_col: float, seed: int) -> None:
+def stamp(matrix: NDArray[np.longdouble], a: NDArray[np.int64], b: NDArray[np.int64], y: Any) -> None:
+    np.add.at(matrix, (a, a), y)
+    np.add.at(matrix, (b, b), y)
+    np.subtract.at(matrix, (a, b), y)
+    np.subtract.at(matrix, (b, a), y)
+
+
+def in_hundred_digits(array: Crossbar) -> Array:
+    """Port admittance: every instance of ``expand`` stamped, the inner nodes eliminated, in decimal arithmetic."""
+    with localcontext(Context(prec=100)):
+        y: dict[str, dict[str, Decimal]] = {port: {} for port in array.port_names}
+        for part in array.expand():
+            assert isinstance(part.of, Resistor)
+            siemens, (a, b) = 1 / Decimal(part.of.ohms), part.nets
+            for row, col, value in ((a, a, siemens), (b, b, siemens), (a, b, -siemens), (b, a, -siemens)):
+                y.setdefault(row, {})[col] = y.get(row, {}).get(col, Decimal(0)) + value
+        for node in [node for node in y if node not in array.port_names]:
+            gone = y.pop(node)
+            pivot = gone.pop(node)
+            for row, below in gone.items():
+                del y[row][node]
+                for col, right in gone.items():
+                    y[row][col] = y[row].get(col, Decimal(0)) - below * right / pivot
+        return np.array([[float(y[a].get(b, 0)) for b in array.port_names] for a in array.port_names])
+
+
+def assert_same_array(g: Array, r_row: float, r_col: float, seed: int, **ends: bool) -> None:
     """Equal admittances, and equal currents out of every grounded column for positive and for mixed drives."""
-    found, expected, rows = port_admittance(g, r_row, r_col), by_columns(g, r_row, r_col), len(g)
+    found, expected, rows = port_admittance(g, r_row, r_col, **ends), by_columns(g, r_row, r_col, **ends), len(g)
     # What long doubles leave of a zero.
     nothing = 1e-18 * max(1 / r_row, 1 / r_col)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-10 * np.abs(expected).max() + nothing)
@@ -86,31 +115,48 @@ def assert_same_array(g: Array, r_row: float, r_col: float, seed: int) -> None:
     assert (gap <= 1e-9 * scale + nothing).all()
 
 
+def net_names(letters: str, count: int) -> tuple[str, ...]:
+    return tuple(f"{letters}{k}" for k in range(count))
+
+
+def wired(g: Array, r_row: float, r_col: float, *, far_rows: bool = False, far_cols: bool = False) -> Crossbar:
+    (m, n), name = g.shape, net_names
+    ends = name("fr", m * (far_rows and r_row > 0)), name("fc", n * (far_cols and r_col > 0))
+    return Crossbar("a", name("r", m), name("c", n), None, g, r_row, r_col, "", *ends)
+
+
 @any_array
-@given(small, ohms, ohms, opens, seeds)
-@example((1, 1), 1.0, 1.0, 0.0, 0)
-@example((1, 40), 1.0, 100.0, 0.0, 0)
-@example((40, 1), 100.0, 1.0, 0.0, 0)
-@example((LEAF, LEAF), 1.0, 1.0, 0.0, 0)
-@example((LEAF + 1, LEAF), 1.0, 1.0, 0.0, 0)
-@example((BLOCK, BLOCK + 1), 0.01, 1000.0, 0.2, 0)
+@given(small, ohms, ohms, opens, seeds, ends)
+@example((1, 1), 1.0, 1.0, 0.0, 0, ONE_SIDED)
+@example((1, 1), 1.0, 1.0, 0.0, 0, TWO_SIDED)
+@example((1, 40), 1.0, 100.0, 0.0, 0, ONE_SIDED)
+@example((1, 40), 1.0, 100.0, 0.0, 0, TWO_SIDED)
+@example((40, 1), 100.0, 1.0, 0.0, 0, ONE_SIDED)
+@example((40, 1), 100.0, 1.0, 0.0, 0, TWO_SIDED)
+@example((LEAF, LEAF), 1.0, 1.0, 0.0, 0, ONE_SIDED)
+@example((LEAF + 1, LEAF), 1.0, 1.0, 0.0, 0, TWO_SIDED)
+@example((LEAF, LEAF + 1), 1.0, 1.0, 0.0, 0, TWO_SIDED)
+@example((BLOCK, BLOCK + 1), 0.01, 1000.0, 0.2, 0, ONE_SIDED)
 def test_merging_equals_the_elimination_column_by_column(
-    shape: tuple[int, int], r_row: float, r_col: float, missing: float, seed: int
+    shape: tuple[int, int], r_row: float, r_col: float, missing: float, seed: int, ends: dict[str, bool]
 ) -> None:
-    assert_same_array(conductances(shape, seed, missing), r_row, r_col, seed)
+    assert_same_array(conductances(shape, seed, missing), r_row, r_col, seed, **ends)
 
 
+@pytest.mark.parametrize("ends", [ONE_SIDED, TWO_SIDED], ids=str)
 @pytest.mark.parametrize("shape", [(34, 66), (3, 130), (130, 5)])
-def test_so_it_does_over_several_levels_of_blocks_of_unequal_size(shape: tuple[int, int]) -> None:
-    assert_same_array(conductances(shape, 1), 2.5, 0.5, 1)
+def test_so_it_does_over_several_levels_of_blocks_of_unequal_size(
+    shape: tuple[int, int], ends: dict[str, bool]
+) -> None:
+    assert_same_array(conductances(shape, 1), 2.5, 0.5, 1, **ends)
 
 
 @any_array
-@given(shapes, ohms, ohms, opens, seeds)
+@given(shapes, ohms, ohms, opens, seeds, ends)
 def test_port_admittance_is_reciprocal_passive_and_leaks_nothing(
-    shape: tuple[int, int], r_row: float, r_col: float, missing: float, seed: int
+    shape: tuple[int, int], r_row: float, r_col: float, missing: float, seed: int, ends: dict[str, bool]
 ) -> None:
-    y = port_admittance(conductances(shape, seed, missing), r_row, r_col)
+    y = port_admittance(conductances(shape, seed, missing), r_row, r_col, **ends)
     assert (y == y.T).all()
     np.testing.assert_allclose(y.sum(axis=1), 0.0, atol=1e-14 * np.abs(y).max(initial=1e-30))
     assert (y - np.diag(np.diag(y)) <= 0).all()
@@ -121,6 +167,43 @@ def test_one_device_is_three_resistors_in_series() -> None:
     # 2 ohm of row, 1/(1e-4 S) = 10 kohm, 3 ohm of column.
     y = 1 / 10005
     np.testing.assert_allclose(port_admittance(np.array([[1e-4]]), 2.0, 3.0), [[y, -y], [-y, y]], rtol=1e-15)
+
+
+def test_far_ends_share_a_current_as_resistors_do() -> None:
+    # 1 S from the crossing to each row end, 0.5 S to each column end, a device so good that both wires meet there.
+    y = port_admittance(np.array([[1e12]]), 1.0, 2.0, far_rows=True, far_cols=True)
+    branches = np.array([1.0, 0.5, 1.0, 0.5])
+    np.testing.assert_allclose(y, np.diag(branches) - np.outer(branches, branches) / 3.0, rtol=1e-11)
+
+
+stuck = st.sampled_from([1.0, 1e3])
+far_apart = st.floats(-6, 6).map(lambda x: 10.0**x)
+maybe_no_wire = st.one_of(st.just(0.0), far_apart)
+
+
+@any_array
+@given(st.tuples(st.integers(1, 5), st.integers(1, 5)), maybe_no_wire, maybe_no_wire, stuck, seeds, ends)
+@example((2, 34), 1e6, 1e-6, 1e3, 0, ONE_SIDED)
+@example((34, 2), 1e-6, 1e6, 1e3, 0, TWO_SIDED)
+@example((40, 3), 1e-6, 1e-6, 1e3, 1, TWO_SIDED)
+@example((34, 2), 1.0, 1.0, 1e3, 2, ONE_SIDED)
+@example((12, 9), 0.0, 1e-3, 1e3, 2, TWO_SIDED)
+@example((12, 9), 1e3, 0.0, 1e3, 2, TWO_SIDED)
+def test_stuck_devices_cost_no_digit_of_any_coupling(
+    shape: tuple[int, int], r_row: float, r_col: float, short: float, seed: int, ends: dict[str, bool]
+) -> None:
+    g, rng = conductances(shape, seed), np.random.default_rng(seed)
+    g[rng.random(shape) < 0.3] = short
+    array = wired(g, r_row, r_col, **ends)
+    np.testing.assert_allclose(reduce_array(array).admittance, in_hundred_digits(array), rtol=1e-9, atol=1e-90)
+
+
+def test_rows_shorted_together_behind_poor_wires_keep_every_digit() -> None:
+    # Across the joint of two blocks the rows hang on each other 1e12 times as tightly as on anything else.
+    g = np.full((3, 34), 1e-6)
+    g[:, 20] = 1e3
+    array = wired(g, 1e6, 1e-6)
+    np.testing.assert_allclose(reduce_array(array).admittance, in_hundred_digits(array), rtol=1e-9)
 
 
 def test_wires_a_trillion_times_better_than_devices_keep_every_digit() -> None:
@@ -188,12 +271,12 @@ def test_impossible_arrays_are_refused(g: list[list[float]], r_row: float, r_col
 
 
 def test_an_array_beyond_float64_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(merging, "dpotrf", lambda matrix, **_: (matrix, 3))
+    monkeypatch.setattr(merging, "cholesky", lambda matrix: 3)
     rows, cols = tuple(f"r{i}" for i in range(40)), ("c0", "c1")
     with pytest.raises(SimulationError) as caught:
         reduce_array(Crossbar("fc1_t0", rows, cols, None, conductances((40, 2), 0), 1.0, 1.0))
     assert str(caught.value) == (
-        "fc1_t0: an edge of 22 nodes is singular in float64 (pivot 3); "
+        "fc1_t0: an edge of 20 nodes is singular in float64 (pivot 3); "
         "wires and devices are too many orders of magnitude apart"
     )
 

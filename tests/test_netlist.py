@@ -109,6 +109,51 @@ def test_the_golden_netlist_passes_the_gate() -> None:
     assert scan(GOLDEN) == (GOLDEN,)
 
 
+def two_sided() -> Cell:
+    """A 2 x 2 array with ports at both ends of its wires: rows strapped, columns read above and below."""
+    g = np.array([[1e-5, 2e-5], [np.nan, 1e-4]])
+    bar = Crossbar("bar", ("a", "b"), ("s", "t"), None, g, 1.5, 2.0, "", ("a", "b"), ("s", "u"))
+    loads = (Instance(f"r{net}", Resistor(50.0), (net, "0")) for net in ("s", "t", "u"))
+    return Cell("two_sided", ("a", "b"), (bar, *loads))
+
+
+def test_the_golden_netlist_of_an_array_with_two_sides_is_written_to_the_byte() -> None:
+    assert text(two_sided()) == (GOLDEN.parent / "two_sided.cir").read_text(encoding="ascii")
+
+
+def test_far_ports_can_be_probed_and_carry_current(ngspice: str) -> None:
+    probes = ("u", "t", "bar.fr1", "bar.fc0", "bar.fc1")
+    waves = NgspiceSimulator(ngspice).run(Bench(two_sided(), ("a", "b"), np.array([[0.1, 0.3]]), probes))
+    above, below, far_row, far_col, far_other = waves.volts[0]
+    assert far_row == pytest.approx(0.3, rel=1e-12)
+    assert far_other == above
+    assert 0.0 < above < below
+    # All that the rows take in leaves through the loads: one on the strapped column, one at each end of the other.
+    assert waves.input_amps[0].sum() == pytest.approx((above + below + far_col) / 50.0, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("wires", "ports", "message"),
+    [
+        ((1.0, 1.0), (("a",), ()), "crossbar t: expected 2 nets in far_rows, or none, found 1"),
+        ((1.0, 1.0), ((), ("s", "t", "u")), "crossbar t: expected 2 nets in far_cols, or none, found 3"),
+        ((0.0, 1.0), (("a", "b"), ()), "crossbar t: a wire of 0 ohm is one net and has no far end, found far_rows"),
+        ((1.0, 0.0), ((), ("s", "t")), "crossbar t: a wire of 0 ohm is one net and has no far end, found far_cols"),
+    ],
+)
+def test_far_ports_that_do_not_fit_are_refused(
+    wires: tuple[float, float], ports: tuple[tuple[str, ...], tuple[str, ...]], message: str
+) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        Crossbar("t", ("a", "b"), ("s", "t"), None, np.ones((2, 2)), *wires, "", *ports)
+
+
+def test_a_digest_tells_far_ends_apart() -> None:
+    g, ports = np.ones((2, 2)), (("a", "b"), ("s", "t"))
+    ends: list[tuple[tuple[str, ...], tuple[str, ...]]] = [((), ()), (ports[0], ()), ((), ports[1]), ports]
+    assert len({Crossbar("t", *ports, None, g, 1.0, 1.0, "", *far).digest() for far in ends}) == 4
+
+
 def test_the_golden_netlist_runs_and_obeys_its_resistors(ngspice: str) -> None:
     bench = Bench(
         three_two(),
@@ -137,17 +182,19 @@ def test_the_golden_netlist_runs_and_obeys_its_resistors(ngspice: str) -> None:
     r_col=st.sampled_from([0.0, 1.0, 0.1]),
     holes=st.booleans(),
     linear=st.booleans(),
+    ends=st.booleans(),
     seed=st.integers(0, 99),
 )
 def test_rows_are_the_lines_of_expanding_one_by_one(
-    m: int, n: int, r_row: float, r_col: float, holes: bool, linear: bool, seed: int
+    m: int, n: int, r_row: float, r_col: float, holes: bool, linear: bool, ends: bool, seed: int
 ) -> None:
     rng = np.random.default_rng(seed)
     g = rng.uniform(1e-6, 1e-4, (m, n))
     if holes:
         g[rng.random((m, n)) < 0.4] = np.nan
     rows, cols = tuple(f"i{i}" for i in range(m)), tuple(f"o{j}" for j in range(n))
-    crossbar = Crossbar("t", rows, cols, None if linear else DEVICE, g, r_row, r_col)
+    far = (rows if ends and r_row > 0 else (), cols if ends and r_col > 0 else ())
+    crossbar = Crossbar("t", rows, cols, None if linear else DEVICE, g, r_row, r_col, "", *far)
     words, lines = Ngspice(), []
     for part in crossbar.expand():
         if isinstance(part.of, Cell):

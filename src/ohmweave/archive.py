@@ -31,13 +31,15 @@ from ohmweave.graph import Graph
 from ohmweave.mapping import Plan
 from ohmweave.units import Array
 
-__all__ = ["NETLIST", "RESULTS", "load", "save"]
+__all__ = ["CACHE", "NETLIST", "RESULTS", "load", "save"]
 
 NETLIST = Path("netlist") / "chip.cir"
 RESULTS = Path("results")
+CACHE = Path("cache")
 _PLAN = "plan.json"
 _FILES = frozenset(
     {
+        "cache",
         "conductances.npz",
         "design.toml",
         "graph.json",
@@ -178,8 +180,9 @@ def _keep_results(chip: Chip, directory: Path, partial: Path) -> None:
     """Copy the older build's results where they are of the same plan."""
     with suppress(OhmweaveError, KeyError):
         same = _read_json(directory / _PLAN)["digests"]["plan"] == chip.plan.digest()
-        if same and (directory / RESULTS).is_dir():
-            shutil.copytree(directory / RESULTS, partial / RESULTS)
+        for folder in (RESULTS, CACHE):
+            if same and (directory / folder).is_dir():
+                shutil.copytree(directory / folder, partial / folder)
 
 
 def _write_json(path: Path, value: Mapping[str, Any]) -> None:

@@ -25,6 +25,7 @@ class Bench:
             the bench; :mod:`ohmweave.analysis.ir_drop` solves for them.
         sources: dotted paths of instances inside the cell whose branch current and voltage are
             wanted; each is a VoltageSource or Vcvs (``"s0.op3.e1"``).
+        input_amps: whether the currents out of the inputs' sources are wanted.
     """
 
     cell: Cell
@@ -32,6 +33,7 @@ class Bench:
     volts: Array
     probes: tuple[str, ...]
     sources: tuple[str, ...] = ()
+    input_amps: bool = True
 
     def __post_init__(self) -> None:
         if self.volts.ndim != 2 or self.volts.shape[1] != len(self.inputs):
@@ -53,7 +55,8 @@ class Waves:
     Args:
         engine: the simulator's name and version, e.g. ``"ngspice"``, ``"46"``.
         volts: probed voltages, shape [samples, probes], V.
-        input_amps: current out of each input's drive source into the cell, [samples, inputs], A.
+        input_amps: current out of each input's drive source into the cell, [samples, inputs], A; no
+            columns where the bench does not want them.
         source_volts: v(p, n) of each watched source, [samples, sources], V.
         source_amps: current out of each watched source's p terminal into the circuit,
             [samples, sources], A; so ``source_volts * source_amps`` is the power it delivers.
@@ -78,4 +81,5 @@ class Waves:
             return np.full((bench.samples, columns), np.nan)
 
         sources = len(bench.sources)
-        return Waves(engine, version, nans(len(bench.probes)), nans(len(bench.inputs)), nans(sources), nans(sources))
+        inputs = len(bench.inputs) if bench.input_amps else 0
+        return Waves(engine, version, nans(len(bench.probes)), nans(inputs), nans(sources), nans(sources))

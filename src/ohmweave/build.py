@@ -2,7 +2,8 @@
 
 from ohmweave.blocks import inverter
 from ohmweave.circuit import Cell, Crossbar, Instance, VoltageSource
-from ohmweave.mapping import Plan, Stage
+from ohmweave.design import ArrayChoice
+from ohmweave.mapping import Plan, Stage, Tile
 
 __all__ = ["build", "input_nets", "layer_names", "output_nets", "row_nets"]
 
@@ -73,16 +74,21 @@ def _feeds(plan: Plan, index: int, driver: Cell, flip: Cell) -> list[Instance]:
     return feeds
 
 
+def _array(tile: Tile, choice: ArrayChoice, device: Cell | None) -> Crossbar:
+    """One tile; far ends are strapped to the near ones, where the wires have any."""
+    rows = tuple(f"r{i}" for i in range(tile.rows.start, tile.rows.stop))
+    cols = tuple(f"c{j}" for j in range(tile.cols.start, tile.cols.stop))
+    note = f"rows {tile.rows.start}..{tile.rows.stop - 1}, columns {tile.cols.start}..{tile.cols.stop - 1}"
+    far_rows = rows if choice.drive == "both" and choice.r_row > 0 else ()
+    far_cols = cols if choice.ground == "both" and choice.r_col > 0 else ()
+    return Crossbar(tile.name, rows, cols, device, tile.g, choice.r_row, choice.r_col, note, far_rows, far_cols)
+
+
 def _stage_cell(plan: Plan, stage: Stage, opamp: Cell) -> Cell:
     """Arrays, readouts and activations of one stage; ports r0.. (physical rows) and y0.. (outputs)."""
     design, activation, readout = plan.design, plan.activation(stage), plan.readout
     device = design.device.cell()
-    parts: list[Instance | Crossbar] = []
-    for tile in stage.tiles:
-        rows = tuple(f"r{i}" for i in range(tile.rows.start, tile.rows.stop))
-        cols = tuple(f"c{j}" for j in range(tile.cols.start, tile.cols.stop))
-        note = f"rows {tile.rows.start}..{tile.rows.stop - 1}, columns {tile.cols.start}..{tile.cols.stop - 1}"
-        parts.append(Crossbar(tile.name, rows, cols, device, tile.g, design.array.r_row, design.array.r_col, note))
+    parts: list[Instance | Crossbar] = [_array(tile, design.array, device) for tile in stage.tiles]
     last = opamp if activation.floor is None else design.opamp.cell("opamp_floor", activation.floor)
     column = readout.cell(f"readout_{stage.name}", (opamp, last), stage.r_feedback, stage.r_mixing)
     shape = activation.cell(f"activation_{stage.name}", opamp, stage.s_pre, stage.s_out)

@@ -135,9 +135,12 @@ class Crossbar:
     """An array of devices at the crossings of row and column wires, as one object.
 
     Row i enters at its port ``rows[i]``, then ``r_row`` leads to crossing (i, 0) and from each
-    crossing to the next; the far end is open. Column j starts open at crossing (0, j), ``r_col``
-    leads from each crossing to the one below and from the last one to the port ``cols[j]``. The
-    device at (i, j) joins the two wires there. A resistance of zero makes its wire one net.
+    crossing to the next; the far end is open, or one more ``r_row`` leads from the last crossing to
+    the port ``far_rows[i]``. Column j starts open at crossing (0, j), or one ``r_col`` above it at
+    the port ``far_cols[j]``; ``r_col`` leads from each crossing to the one below and from the last
+    one to the port ``cols[j]``. The device at (i, j) joins the two wires there. A resistance of zero
+    makes its wire one net, which has no far port. Ports are in the order rows, cols, far_rows,
+    far_cols wherever they are listed.
 
     Args:
         name: safe name of the part.
@@ -148,6 +151,11 @@ class Crossbar:
         r_row: resistance of one row segment, ohm.
         r_col: resistance of one column segment, ohm.
         note: what the array realises, for comments in the netlist.
+        far_rows: m nets at the far ends of the row wires, or none.
+        far_cols: n nets at the far ends of the column wires, or none.
+
+    Raises:
+        ValueError: ports that do not fit ``g``, or far ports of a wire without resistance.
     """
 
     name: str
@@ -158,6 +166,8 @@ class Crossbar:
     r_row: float
     r_col: float
     note: str = ""
+    far_rows: tuple[str, ...] = ()
+    far_cols: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _check_name(self.name)
@@ -165,6 +175,27 @@ class Crossbar:
             raise ValueError(
                 f"crossbar {self.name}: g has shape {self.g.shape}, ports ask for {(len(self.rows), len(self.cols))}"
             )
+        far = (("far_rows", self.far_rows, self.rows, self.r_row), ("far_cols", self.far_cols, self.cols, self.r_col))
+        for field_name, ports, near, ohms in far:
+            if ports and len(ports) != len(near):
+                raise ValueError(
+                    f"crossbar {self.name}: expected {len(near)} nets in {field_name}, or none, found {len(ports)}"
+                )
+            if ports and ohms == 0:
+                raise ValueError(
+                    f"crossbar {self.name}: a wire of 0 ohm is one net and has no far end, found {field_name}"
+                )
+
+    @property
+    def ports(self) -> tuple[str, ...]:
+        """The nets outside that the ports are joined to, in their order."""
+        return (*self.rows, *self.cols, *self.far_rows, *self.far_cols)
+
+    @property
+    def port_names(self) -> tuple[str, ...]:
+        """The ports' own nets, local to the array: ``r<i>``, ``c<j>``, ``fr<i>``, ``fc<j>``."""
+        groups = (("r", self.rows), ("c", self.cols), ("fr", self.far_rows), ("fc", self.far_cols))
+        return tuple(f"{letter}{k}" for letter, nets in groups for k in range(len(nets)))
 
     @property
     def devices(self) -> int:
@@ -180,8 +211,13 @@ class Crossbar:
         return f"b{i}_{j}" if self.r_col > 0 else f"c{j}"
 
     def expand(self) -> Iterator[Instance]:
-        """Yield every segment and device as an instance, row by row; nets are local to the array."""
+        """Yield every segment and device as an instance; nets are local to the array.
+
+        First the far ends of the columns, then row by row, each with its far end last.
+        """
         m, n = self.g.shape
+        for j in range(len(self.far_cols)):
+            yield Instance(f"fc{j}", Resistor(self.r_col), (f"fc{j}", self.bit_net(0, j)))
         for i in range(m):
             for j in range(n):
                 word, bit = self.word_net(i, j), self.bit_net(i, j)
@@ -198,10 +234,13 @@ class Crossbar:
                     yield Instance(f"d{i}_{j}", Resistor(1.0 / g), (word, bit))
                 else:
                     yield Instance(f"d{i}_{j}", self.device, (word, bit), {"g": g})
+            if self.far_rows:
+                yield Instance(f"fr{i}", Resistor(self.r_row), (self.word_net(i, n - 1), f"fr{i}"))
 
     def digest(self) -> str:
         """Content hash of conductances and wires."""
-        text = f"{self.device.name if self.device else 'linear'} {self.r_row!r} {self.r_col!r} {self.g.shape}"
+        device, ends = self.device.name if self.device else "linear", (bool(self.far_rows), bool(self.far_cols))
+        text = f"{device} {self.r_row!r} {self.r_col!r} {self.g.shape} {ends}"
         return hashlib.sha256(text.encode() + np.ascontiguousarray(self.g).tobytes()).hexdigest()
 
 

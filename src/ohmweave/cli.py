@@ -5,14 +5,15 @@ import math
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as ProgressBar
 from rich.table import Table
 
 from ohmweave import archive, runs
@@ -23,7 +24,7 @@ from ohmweave.errors import DesignError, OhmweaveError, UserError
 from ohmweave.frontend import load_data
 from ohmweave.netlist import dialect as find_dialect
 from ohmweave.registry import nearest
-from ohmweave.simulate import detect
+from ohmweave.simulate import Precision, Progress, detect
 
 __all__ = ["app", "main"]
 
@@ -109,6 +110,9 @@ def simulate(
     data: DataSpec,
     engine: Annotated[str, typer.Option(help="native, ngspice, ...")] = "native",
     limit: Annotated[int | None, typer.Option(help="samples, from the first; all if not given")] = None,
+    precision: Annotated[Precision, typer.Option(help="of the native engine; float32's error is measured")] = "float64",
+    device: Annotated[str | None, typer.Option(help="torch device of the native engine, such as cuda")] = None,
+    threads: Annotated[int, typer.Option(min=1, help="of the native engine, for arrays")] = 1,
     time_limit: Annotated[float, typer.Option(help="seconds a SPICE engine may take")] = 600.0,
     fresh: Annotated[bool, typer.Option("--fresh", help="compute again what was computed before")] = False,
     as_json: Json = False,
@@ -116,8 +120,9 @@ def simulate(
     """Run data through the whole circuit."""
     samples = load_data(data, "test")
     limits = _limits(time_limit)
+    native = {"precision": precision, "device": device, "threads": threads}
     with _progress("simulating") as step:
-        options = {"progress": step} if engine == "native" else limits
+        options = {**native, "progress": step} if engine == "native" else limits
         done = runs.simulate(build, samples, engine=engine, limit=limit, fresh=fresh, options=options)
     _print(done.summary(), as_json, f"simulated by {engine}")
 
@@ -270,8 +275,8 @@ def _text(value: Any) -> str:
 
 
 @contextmanager
-def _progress(title: str) -> Iterator[Callable[[int, int], None]]:
+def _progress(title: str) -> Iterator[Progress]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with ProgressBar(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(title, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+        yield lambda what, done, total: bar.update(task, description=what, completed=done, total=total)

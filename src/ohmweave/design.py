@@ -31,6 +31,7 @@ __all__ = ["PRESETS", "ArrayChoice", "Design", "SignalChoice"]
 
 
 _LEAST_OHM = 1e-6
+_ENDS = ("one", "both")
 
 
 @dataclass(frozen=True)
@@ -42,14 +43,27 @@ class ArrayChoice:
         cols: most physical columns of a tile.
         r_row: resistance of a row wire from one crossing to the next, ohm.
         r_col: resistance of a column wire from one crossing to the next, ohm.
+        drive: ends of a row wire that its driver feeds: ``one``, or ``both``, joined by a strap without
+            resistance; the far end lies one more segment behind the last crossing.
+        ground: ends of a column wire that its readout takes currents from: ``one`` or ``both``, likewise
+            one more segment above the first crossing.
     """
 
     rows: int = 64
     cols: int = 64
     r_row: Annotated[float, Unit("ohm")] = 1.0
     r_col: Annotated[float, Unit("ohm")] = 1.0
+    drive: str = "one"
+    ground: str = "one"
 
     def __post_init__(self) -> None:
+        for name in ("drive", "ground"):
+            if getattr(self, name) not in _ENDS:
+                raise DesignError(
+                    f"expected {' or '.join(map(repr, _ENDS))}, found {getattr(self, name)!r}",
+                    where=f"array.{name}",
+                    remedy=f'try {name} = "one"',
+                )
         for name in ("rows", "cols"):
             if getattr(self, name) < 2:
                 raise DesignError(
@@ -253,7 +267,12 @@ def _read_section(section: str, table: object, where: str) -> object:
 def _read_value(value: object, hint: Any, where: str, key: str) -> Any:
     place = f"{where}: {key}"
     if get_origin(hint) is Annotated:
-        unit: Unit = get_args(hint)[1]
+        kind, unit = get_args(hint)
+        if get_origin(kind) is tuple:
+            if not isinstance(value, list):
+                raise DesignError(f"expected a list of quantities in {unit.symbol}, found {value!r}", where=place)
+            single = Annotated[float, unit]
+            return tuple(_read_value(item, single, where, f"{key}[{k}]") for k, item in enumerate(value))
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             raise DesignError(f"expected a quantity in {unit.symbol}, found {value!r}", where=place)
         try:
@@ -276,6 +295,9 @@ _WORDS = {int: "a whole number", float: "a finite number"}
 
 def _write_value(value: Any, hint: Any) -> str:
     if get_origin(hint) is Annotated:
-        return f'"{format_quantity(value, get_args(hint)[1].symbol)}"'
+        symbol = get_args(hint)[1].symbol
+        if isinstance(value, tuple):
+            return f"[{', '.join(json.dumps(format_quantity(item, symbol)) for item in value)}]"
+        return f'"{format_quantity(value, symbol)}"'
     # A TOML basic string, and TOML's words for booleans, are JSON's.
     return json.dumps(value) if isinstance(value, str | bool) else repr(value)

@@ -11,7 +11,7 @@ import numpy as np
 
 from ohmweave.analysis.accuracy import accuracy, agreement
 from ohmweave.analysis.deviation import Deviation, deviation, stage_errors, stage_values
-from ohmweave.archive import NETLIST, RESULTS, load
+from ohmweave.archive import CACHE, NETLIST, RESULTS, load
 from ohmweave.chip import Chip, Run
 from ohmweave.errors import BuildError, DataError, DesignError
 from ohmweave.frontend import Data
@@ -58,6 +58,7 @@ class Simulated:
                 for name, error in stage_errors(self.chip.plan, e.stage_volts, e.stage_values).items()
             },
             "seconds": dict(e.seconds),
+            "remarks": list(e.remarks),
             "reused": self.reused,
         }
 
@@ -111,12 +112,14 @@ def simulate(
         engine: the engine's name.
         limit: how many samples, from the first; all if not given.
         fresh: compute in any case.
-        options: further options of the engine (``progress`` of the native one, ``time_limit`` of others).
+        options: further options of the engine (``progress``, ``precision``, ``device`` and ``threads`` of the
+            native one, which keeps reduced arrays in the build; ``time_limit`` of others).
     """
     chip = load(build)
     x, labels = _first(data, limit)
     stem = f"{_SIMULATED}-{engine}"
-    chosen = simulator(engine, **(options or {}))
+    kept_arrays = {"cache": build / CACHE} if engine == "native" else {}
+    chosen = simulator(engine, **{**kept_arrays, **(options or {})})
     key = _key(data.name, x, chosen)
     kept = None if fresh else _kept(build, stem, chip)
     if kept is not None and kept.key == key:
@@ -142,6 +145,7 @@ def _evidence(chip: Chip, run: Run, x: Any, labels: Any, data: str, key: str) ->
         quiescent_w=run.power.quiescent,
         beyond=run.beyond,
         seconds=dict(run.waves.seconds),
+        remarks=run.waves.remarks,
         key=key,
     )
 

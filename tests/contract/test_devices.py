@@ -98,8 +98,11 @@ def test_the_slope_is_the_derivative_of_the_current(device: Device, v: float, sh
     g = np.array(np.interp(share, (0.0, 1.0), device.g_range))
     step = 1e-5
     ahead, behind = (device.current(np.array(v + s * step), g) for s in (1.0, -1.0))
-    # Central differences: off by h^2/6 of the third derivative and by rounding, 1e-16 i / h.
-    np.testing.assert_allclose(device.slope(np.array(v), g), (ahead - behind) / (2 * step), rtol=1e-7)
+    slope, after, before = (device.slope(np.array(v + s * step), g) for s in (0.0, 1.0, -1.0))
+    # Central differences: off by h^2/6 of the third derivative and by rounding, 1e-16 i / h; where the slope
+    # has a corner (a table's points) by its second difference.
+    corner = abs(after - 2 * slope + before)
+    np.testing.assert_allclose(slope, (ahead - behind) / (2 * step), rtol=1e-7, atol=corner)
 
 
 @EVERY_DEVICE

@@ -28,8 +28,8 @@ class TileDrop:
         stage: name of the tile's stage.
         tile: its name within the stage.
         sample: index of the sample.
-        row_volts: voltages of the row ports, shape [m], V.
-        col_volts: voltages of the column ports, shape [n], V.
+        row_volts: voltages of the row ports, shape [m], V; those of both ends where both are driven.
+        col_volts: voltages of the column ports, shape [n], V; likewise.
         word_volts: row wires at every crossing, shape [m, n], V.
         bit_volts: column wires at every crossing, shape [m, n], V.
     """
@@ -102,13 +102,15 @@ def _tiles(plan: Plan) -> Iterator[tuple[Stage, Tile]]:
 
 
 def _port_volts(plan: Plan, cell: Cell, x: Array) -> dict[tuple[str, str], Array]:
-    """Voltages of every tile's ports, rows first, [samples, ports], V, by stage and tile."""
+    """Voltages of every tile's ports in their order, [samples, ports], V, by stage and tile."""
     probes: dict[tuple[str, str], tuple[str, ...]] = {}
     for index, stage in enumerate(plan.stages):
         rows = row_nets(plan, index)
         for tile in stage.tiles:
-            cols = (f"{stage.name}.c{j}" for j in range(tile.cols.start, tile.cols.stop))
-            probes[stage.name, tile.name] = (*rows[tile.rows], *cols)
+            cols = tuple(f"{stage.name}.c{j}" for j in range(tile.cols.start, tile.cols.stop))
+            crossbar = _crossbar(cell, stage, tile)
+            far_rows, far_cols = rows[tile.rows] if crossbar.far_rows else (), cols if crossbar.far_cols else ()
+            probes[stage.name, tile.name] = (*rows[tile.rows], *cols, *far_rows, *far_cols)
     nets = tuple(dict.fromkeys(net for group in probes.values() for net in group))
     volts = Native().run(Bench(cell, input_nets(plan), plan.input_volts(x), nets)).volts
     place = {net: column for column, net in enumerate(nets)}
@@ -148,7 +150,7 @@ def _wires(crossbar: Crossbar, v_ports: Array, where: str) -> Array:
 def _drop(stage: Stage, tile: Tile, crossbar: Crossbar, sample: int, nodes: Array) -> TileDrop:
     """Sort node voltages, [nodes], as :func:`reduce_array` orders them: ports, row wires, column wires."""
     m, n = crossbar.g.shape
-    rows, cols, inner = nodes[:m], nodes[m : m + n], nodes[m + n :]
+    rows, cols, inner = nodes[:m], nodes[m : m + n], nodes[len(crossbar.ports) :]
     if crossbar.r_row > 0:
         word, inner = inner[: m * n].reshape(m, n), inner[m * n :]
     else:

@@ -39,6 +39,11 @@ class SwingClamp:
     high: float
     siemens: float
 
+    @property
+    def clamp(self) -> tuple[float, float, float, float]:
+        """Low and high limit (V), s (S) and w (V), for engines that solve a clamp in closed form."""
+        return self.low, self.high, self.siemens, _CORNER
+
     def value(self, x: Array) -> Array:
         """Clamp current in A at stage voltage ``x`` (V)."""
         return np.asarray(self.siemens * (_positive(x - self.high) - _positive(self.low - x)))

@@ -12,7 +12,7 @@ from ohmweave.design import Design
 from ohmweave.errors import SimulatorMissing
 from ohmweave.frontend import load_data
 from ohmweave.runs import Simulated, Verified
-from ohmweave.simulate import simulator
+from ohmweave.simulate import Progress, simulator
 
 __all__ = ["Outcome", "run"]
 
@@ -74,15 +74,13 @@ class Outcome:
         return rows
 
 
-def run(
-    build: Path, *, engine: str, progress: Callable[[int, int], None] | None, say: Callable[[str], None]
-) -> Outcome:
+def run(build: Path, *, engine: str, progress: Progress | None, say: Callable[[str], None]) -> Outcome:
     """Compile the digits network with the default design, simulate, verify, report.
 
     Args:
         build: the build directory to make.
         engine: the engine to check against; the check is left out, visibly, where it is missing.
-        progress: told (samples done, samples in all).
+        progress: told (what is done, how many of them, of how many).
         say: told what happens, line by line.
     """
     # A misspelt engine is told before anything is computed.

@@ -10,10 +10,11 @@ from numpy.random import Generator
 from ohmweave.circuit import Cell
 from ohmweave.devices.linear import Linear
 from ohmweave.devices.sinh import Sinh
+from ohmweave.devices.table import Table
 from ohmweave.registry import merge
 from ohmweave.units import Array
 
-__all__ = ["BUILTIN_DEVICES", "Device", "Linear", "Sinh", "devices"]
+__all__ = ["BUILTIN_DEVICES", "Device", "Linear", "Sinh", "Table", "devices"]
 
 
 class Device(Protocol):
@@ -41,7 +42,7 @@ class Device(Protocol):
         ...
 
 
-BUILTIN_DEVICES: dict[str, type[Any]] = {"linear": Linear, "sinh": Sinh}
+BUILTIN_DEVICES: dict[str, type[Any]] = {"linear": Linear, "sinh": Sinh, "table": Table}
 
 
 def devices() -> dict[str, type[Any]]:

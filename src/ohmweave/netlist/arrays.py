@@ -21,7 +21,7 @@ _ROW, _NEXT = "\x01", "\x02"
 
 
 def array_text(crossbar: Crossbar, dialect: Dialect) -> Iterator[str]:
-    """Yield the lines of each row of an array, line breaks included.
+    """Yield the lines of the columns' far ends, then those of each row of an array, line breaks included.
 
     Raises:
         ValueError: a conductance that is not positive and finite, or a negative wire resistance.
@@ -34,12 +34,14 @@ def array_text(crossbar: Crossbar, dialect: Dialect) -> Iterator[str]:
     whole = np.all(present, axis=1)
     values = _values(crossbar, present)
     inner, last = _pieces(crossbar, dialect, last=False), _pieces(crossbar, dialect, last=True)
-    full = _template(inner, [True] * n)
+    row_end = _row_end(crossbar, dialect)
+    full = _template(inner, [True] * n) + row_end
+    yield _column_ends(crossbar, dialect)
     for i in range(m):
         template, row = full, values[i].tolist()
         if i == m - 1 or not whole[i]:
             here = present[i].tolist()
-            template = _template(inner if i < m - 1 else last, here)
+            template = _template(inner if i < m - 1 else last, here) + row_end
             row = [value for value, there in zip(row, here, strict=True) if there]
         yield template.replace(_ROW, str(i)).replace(_NEXT, str(i + 1)) % tuple(row)
 
@@ -59,6 +61,21 @@ def _pieces(crossbar: Crossbar, dialect: Dialect, *, last: bool) -> list[tuple[s
             wires += dialect.resistor(f"rc{_ROW}_{j}", (bit, below), number(crossbar.r_col)) + "\n"
         pieces.append((wires, _device(crossbar, dialect, f"d{_ROW}_{j}", (word, bit)) + "\n"))
     return pieces
+
+
+def _row_end(crossbar: Crossbar, dialect: Dialect) -> str:
+    """The segment behind the last crossing of a row, as a template."""
+    if not crossbar.far_rows:
+        return ""
+    nets = (f"w{_ROW}_{crossbar.g.shape[1] - 1}", f"fr{_ROW}")
+    return dialect.resistor(f"fr{_ROW}", nets, number(crossbar.r_row)) + "\n"
+
+
+def _column_ends(crossbar: Crossbar, dialect: Dialect) -> str:
+    """The segments above the first crossing of every column."""
+    ohms = number(crossbar.r_col)
+    segments = (dialect.resistor(f"fc{j}", (f"fc{j}", f"b0_{j}"), ohms) for j in range(len(crossbar.far_cols)))
+    return "".join(f"{segment}\n" for segment in segments)
 
 
 def _device(crossbar: Crossbar, dialect: Dialect, name: str, nets: tuple[str, str]) -> str:

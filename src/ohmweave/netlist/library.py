@@ -19,8 +19,9 @@ _PORTS = {"Vcvs": 4, "Vccs": 4, "Behavioural": 4}
 def write(cell: Cell, dialect: Dialect, stream: TextIO, *, names: Mapping[str, str] | None = None) -> int:
     """Write a cell with all its subcells, innermost first, itself last.
 
-    Every crossbar becomes a subcircuit of its own, ports ``r0..`` and ``c0..``, just before the cell that
-    uses it. The text depends on nothing but the arguments: the same circuit gives the same bytes.
+    Every crossbar becomes a subcircuit of its own, ports ``r0..``, ``c0..`` and, where its wires have far
+    ends, ``fr0..`` and ``fc0..``, just before the cell that uses it. The text depends on nothing but the
+    arguments: the same circuit gives the same bytes.
 
     Args:
         cell: the top cell; its ports are those of the last subcircuit.
@@ -88,7 +89,7 @@ def _digest(cell: Cell, below: Iterable[str], dialect: Dialect) -> str:
         seen.add(part.name)
         _check_part(cell, part)
         if isinstance(part, Crossbar):
-            content: object = (part.rows, part.cols, part.digest())
+            content: object = (part.ports, part.digest())
         elif isinstance(part.of, Cell):
             content = (part.nets, sorted(part.params.items()))
         else:
@@ -100,7 +101,7 @@ def _digest(cell: Cell, below: Iterable[str], dialect: Dialect) -> str:
 def _check_part(cell: Cell, part: Instance | Crossbar) -> None:
     where = f"{cell.name}.{part.name}"
     if isinstance(part, Crossbar):
-        _check_nets(where, (*part.rows, *part.cols))
+        _check_nets(where, part.ports)
         expected, found = 2, 2 if part.device is None else len(part.device.ports)
     else:
         _check_nets(where, part.nets)
@@ -139,8 +140,7 @@ def _write_array(crossbar: Crossbar, name: str, owner: str, dialect: Dialect, st
     put(dialect.comment(f"{m} x {n} crossbar {crossbar.name} of {owner}, {crossbar.devices} devices"))
     if crossbar.note:
         put(dialect.comment(crossbar.note))
-    ports = (*(f"r{i}" for i in range(m)), *(f"c{j}" for j in range(n)))
-    put(dialect.open_cell(name, ports, {}))
+    put(dialect.open_cell(name, crossbar.port_names, {}))
     stream.writelines(array_text(crossbar, dialect))
     put(dialect.close_cell(name))
     return crossbar.devices
@@ -158,7 +158,7 @@ def _write_cell(cell: Cell, arrays: Mapping[str, str], dialect: Dialect, put: "_
     devices = 0
     for part in cell.parts:
         if isinstance(part, Crossbar):
-            put(dialect.call(part.name, (*part.rows, *part.cols), arrays[part.name], {}))
+            put(dialect.call(part.name, part.ports, arrays[part.name], {}))
         elif isinstance(part.of, Cell):
             params = {key: number(value) for key, value in part.params.items()}
             put(dialect.call(part.name, part.nets, part.of.name, params))

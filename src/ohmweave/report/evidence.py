@@ -19,7 +19,7 @@ from ohmweave.units import Array
 
 __all__ = ["Check", "Evidence", "write_atomically"]
 
-_FORMAT = 1
+_FORMAT = 2
 _RETRY_SIMULATE = "run ohmweave simulate --fresh again"
 _RETRY_VERIFY = "run ohmweave verify again"
 _Arrays = Mapping[str, NDArray[Any]]
@@ -45,6 +45,7 @@ class Evidence:
         quiescent_w: what op-amps draw at rest, W.
         seconds: wall times by phase, s; ``"total"`` is all of them.
         beyond: share of inputs and of stage outputs beyond what the chip was calibrated for.
+        remarks: what the engine had to resort to, or has to say about its accuracy.
         key: tells what was run, so that a finished result is not computed again.
     """
 
@@ -62,6 +63,7 @@ class Evidence:
     quiescent_w: float
     seconds: Mapping[str, float]
     beyond: Mapping[str, float] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
     key: str = ""
 
     def __post_init__(self) -> None:
@@ -92,7 +94,7 @@ class Evidence:
         names = ("engine", "engine_version", "data", "samples", "quiescent_w", "key")
         facts = {name: getattr(self, name) for name in names}
         facts |= {name: dict(getattr(self, name)) for name in ("power_w", "beyond", "seconds")}
-        facts["stages"] = list(self.stage_volts)
+        facts |= {"stages": list(self.stage_volts), "remarks": list(self.remarks)}
         return _save(directory / f"{stem}.json", "evidence", digest, facts, arrays)
 
     @staticmethod
@@ -120,6 +122,7 @@ class Evidence:
                 quiescent_w=float(facts["quiescent_w"]),
                 seconds={phase: float(value) for phase, value in facts["seconds"].items()},
                 beyond={place: float(share) for place, share in facts["beyond"].items()},
+                remarks=tuple(str(remark) for remark in facts["remarks"]),
                 key=str(facts["key"]),
             )
 

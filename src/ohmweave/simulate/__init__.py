@@ -2,13 +2,16 @@
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from ohmweave.bench import Bench, Waves
 from ohmweave.errors import DesignError
 from ohmweave.registry import merge, nearest
 
-__all__ = ["SIMULATORS", "Simulator", "detect", "simulator", "simulators"]
+__all__ = ["SIMULATORS", "Precision", "Progress", "Simulator", "detect", "simulator", "simulators"]
+
+Precision = Literal["float64", "float32"]
+Progress = Callable[[str, int, int], None]
 
 
 class Simulator(Protocol):

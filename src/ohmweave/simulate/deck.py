@@ -165,7 +165,6 @@ class _Places:
 def _joined(part: Instance | Crossbar) -> dict[str, str]:
     """Port of a part's cell -> net outside."""
     if isinstance(part, Crossbar):
-        rows = {f"r{i}": net for i, net in enumerate(part.rows)}
-        return {**rows, **{f"c{j}": net for j, net in enumerate(part.cols)}}
+        return dict(zip(part.port_names, part.ports, strict=True))
     assert isinstance(part.of, Cell)
     return dict(zip(part.of.ports, part.nets, strict=True))

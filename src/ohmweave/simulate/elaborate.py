@@ -90,7 +90,7 @@ class Branch:
 
 @dataclass(frozen=True, eq=False)
 class PlacedCrossbar:
-    """A crossbar and the nets of its ports, rows then columns."""
+    """A crossbar and the nets of its ports, in their order."""
 
     path: str
     crossbar: Crossbar
@@ -164,11 +164,10 @@ def _place(flat: FlatCircuit, cell: Cell, prefix: str, joined: Mapping[str, int]
 
     for part in cell.parts:
         if isinstance(part, Crossbar):
-            nets = tuple(net(name) for name in (*part.rows, *part.cols))
+            nets = tuple(net(name) for name in part.ports)
             flat.crossbars.append(PlacedCrossbar(prefix + part.name, part, nets))
-            ports = (*(f"r{i}" for i in range(len(part.rows))), *(f"c{j}" for j in range(len(part.cols))))
             flat.aliases.update(
-                (f"{prefix}{part.name}.{port}", number) for port, number in zip(ports, nets, strict=True)
+                (f"{prefix}{part.name}.{port}", number) for port, number in zip(part.port_names, nets, strict=True)
             )
         elif isinstance(part.of, Cell) and part.of.law is None:
             inner = dict(zip(part.of.ports, (net(name) for name in part.nets), strict=True))

@@ -11,26 +11,25 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from scipy.sparse import coo_matrix, csc_matrix, vstack
+from scipy.sparse import coo_matrix, csc_matrix, csr_matrix, vstack
 from scipy.sparse.linalg import splu
 
 from ohmweave.bench import Bench
 from ohmweave.errors import SimulationError
 from ohmweave.simulate.elaborate import GROUND, FlatCircuit, incidence
-from ohmweave.simulate.newton import anchor
-from ohmweave.simulate.reduction import Reduction
+from ohmweave.simulate.elements import anchor
 from ohmweave.units import Array
 
-__all__ = ["LinearResponse", "Watched", "respond"]
+__all__ = ["LinearResponse", "Response", "Watched", "respond"]
 
 _LOOSE = 1.0
+_BLOCK = 256
 
 
 @dataclass(frozen=True, eq=False)
 class Watched:
-    """Slices of the watched quantities, in the order of the rows of a :class:`LinearResponse`."""
+    """Slices of the watched quantities among the rows of their :class:`Response`."""
 
-    controls: slice
     ports: slice
     probes: slice
     source_volts: slice
@@ -39,31 +38,43 @@ class Watched:
 
 
 @dataclass(frozen=True, eq=False)
-class LinearResponse:
-    """Answers of the watched quantities; rows as in ``watched``.
+class Response:
+    """What some quantities answer.
 
     Args:
-        watched: where each quantity stands.
-        constant: to all constant sources together, shape [watched].
-        to_inputs: to one volt at each input, shape [watched, inputs].
-        to_laws: to one ampere of each nonlinear element, shape [watched, elements].
-        to_ports: to one ampere into each port of the nonlinear arrays, shape [watched, ports].
+        constant: to all constant sources together, shape [rows].
+        to_drives: to one volt at each input, and then to one ampere into each port of the nonlinear
+            arrays, shape [rows, inputs + ports].
+        to_laws: to one ampere of each nonlinear element, shape [rows, elements].
     """
 
-    watched: Watched
     constant: Array
-    to_inputs: Array
+    to_drives: Array
     to_laws: Array
-    to_ports: Array
 
 
-def respond(flat: FlatCircuit, bench: Bench, reductions: Sequence[Reduction], curved: Sequence[int]) -> LinearResponse:
+@dataclass(frozen=True, eq=False)
+class LinearResponse:
+    """Answers of the elements' controlling voltages and of everything watched.
+
+    Args:
+        controls: of the controlling voltages, in the order of the elements.
+        watched: of the watched quantities.
+        slices: where each of them stands.
+    """
+
+    controls: Response
+    watched: Response
+    slices: Watched
+
+
+def respond(flat: FlatCircuit, bench: Bench, admittances: Sequence[Array], curved: Sequence[int]) -> LinearResponse:
     """Factorise the circuit and answer every excitation.
 
     Args:
         flat: the elaborated cell.
         bench: inputs and what is watched.
-        reductions: of every crossbar.
+        admittances: port admittance of every crossbar, each [ports, ports], S.
         curved: indices of the crossbars with nonlinear devices.
 
     Raises:
@@ -72,35 +83,48 @@ def respond(flat: FlatCircuit, bench: Bench, reductions: Sequence[Reduction], cu
     inputs = [flat.nets[name] for name in bench.inputs]
     nets, branches = len(flat.nets), len(flat.branches)
     unknowns = nets + branches + len(inputs)
-    matrix = _matrix(flat, inputs, reductions, unknowns)
+    matrix = _matrix(flat, inputs, admittances, unknowns)
     elements = [pair for pairs in flat.laws.values() for pair in pairs]
     ports = [net for index in curved for net in flat.crossbars[index].ports]
     _refuse_floating(flat, bench, matrix)
     watch, slices = _watch(flat, bench, elements, ports, unknowns)
     right = _excitations(flat, elements, ports, nets, branches, len(inputs), unknowns)
     try:
-        answers = watch @ splu(matrix).solve(right)
+        answers = _solve(matrix, watch, right)
     except RuntimeError as error:
         raise SimulationError(
             f"the circuit has no single operating point ({error})",
             where=bench.cell.name,
             remedy="look for a net without a path to ground or a loop of voltage sources",
         ) from error
-    edges = np.cumsum([1, len(inputs), len(elements)])
-    constant, to_inputs, to_laws, to_ports = np.split(answers, edges, axis=1)
-    return LinearResponse(slices, constant[:, 0], to_inputs, to_laws, to_ports)
+    constant, to_drives, to_laws = np.split(answers, np.cumsum([1, len(inputs) + len(ports)]), axis=1)
+    controls, watched = slice(0, len(elements)), slice(len(elements), None)
+    return LinearResponse(
+        Response(constant[controls, 0], to_drives[controls], to_laws[controls]),
+        Response(constant[watched, 0], to_drives[watched], to_laws[watched]),
+        slices,
+    )
 
 
-def _matrix(flat: FlatCircuit, inputs: Sequence[int], reductions: Sequence[Reduction], unknowns: int) -> Any:
-    rows, cols, values = _stamps(flat, inputs)
-    matrix = coo_matrix((values, (rows, cols)), shape=(unknowns, unknowns)).tocsc()
-    for placed, reduction in zip(flat.crossbars, reductions, strict=True):
+def _solve(matrix: csc_matrix, watch: csr_matrix, right: csc_matrix) -> Array:
+    """watch A^-1 right, from whichever side has fewer columns, some columns at a time."""
+    factor = splu(matrix)
+    forward = right.shape[1] <= watch.shape[0]
+    given, taken = (right, watch) if forward else (watch.T.tocsc(), right.T.tocsr())
+    out = np.empty((taken.shape[0], given.shape[1]))
+    for left in range(0, given.shape[1], _BLOCK):
+        columns = given[:, left : left + _BLOCK].toarray()
+        out[:, left : left + _BLOCK] = taken @ factor.solve(columns, "N" if forward else "T")
+    return out if forward else out.T
+
+
+def _matrix(flat: FlatCircuit, inputs: Sequence[int], admittances: Sequence[Array], unknowns: int) -> Any:
+    matrix = _stamps(flat, inputs, unknowns).tocsc()
+    for placed, admittance in zip(flat.crossbars, admittances, strict=True):
         ports = np.array(placed.ports)
         row, col = np.meshgrid(ports, ports, indexing="ij")
         there = (row != GROUND) & (col != GROUND)
-        matrix = matrix + coo_matrix(
-            (reduction.admittance[there], (row[there], col[there])), shape=(unknowns, unknowns)
-        )
+        matrix = matrix + coo_matrix((admittance[there], (row[there], col[there])), shape=(unknowns, unknowns))
     # A port that nothing inside is joined to has no equation; it gets one, and may not be watched.
     floating = np.flatnonzero(matrix.getnnz(axis=0)[: len(flat.nets)] == 0)
     return csc_matrix(matrix + coo_matrix((np.full(len(floating), _LOOSE), (floating, floating)), shape=matrix.shape))
@@ -115,7 +139,7 @@ def _refuse_floating(flat: FlatCircuit, bench: Bench, matrix: Any) -> None:
             )
 
 
-def _stamps(flat: FlatCircuit, inputs: Sequence[int]) -> tuple[list[int], list[int], list[float]]:
+def _stamps(flat: FlatCircuit, inputs: Sequence[int], unknowns: int) -> coo_matrix:
     entries: list[tuple[int, int, float]] = []
     for a, b, y in flat.conductances:
         entries += [(a, a, y), (b, b, y), (a, b, -y), (b, a, -y)]
@@ -129,28 +153,30 @@ def _stamps(flat: FlatCircuit, inputs: Sequence[int]) -> tuple[list[int], list[i
         entries += [(row, branch.cp, -branch.gain), (row, branch.cn, branch.gain)]
     for row, net in enumerate(inputs, start=nets + len(flat.branches)):
         entries += [(net, row, 1.0), (row, net, 1.0)]
+    return _sparse(entries, (unknowns, unknowns))
+
+
+def _sparse(entries: Sequence[tuple[int, int, float]], shape: tuple[int, int]) -> coo_matrix:
+    """Add up (row, column, value); what goes to ground has no equation."""
     kept = [entry for entry in entries if entry[0] != GROUND and entry[1] != GROUND and entry[2] != 0.0]
     rows, cols, values = zip(*kept, strict=True) if kept else ((), (), ())
-    return list(rows), list(cols), list(values)
+    return coo_matrix((values, (rows, cols)), shape=shape)
 
 
 def _excitations(
     flat: FlatCircuit, elements: Any, ports: Sequence[int], nets: int, branches: int, inputs: int, unknowns: int
-) -> Array:
-    right = np.zeros((unknowns + 1, 1 + inputs + len(elements) + len(ports)))  # the last row takes what goes to ground
+) -> csc_matrix:
+    """Right sides: the constant sources, each input, each port, each element; shape [unknowns, excitations], sparse."""
+    entries: list[tuple[int, int, float]] = []
     for p, n, amps in flat.currents:
-        right[p, 0] -= amps
-        right[n, 0] += amps
-    for row, branch in enumerate(flat.branches.values(), start=nets):
-        right[row, 0] += branch.volts
-    for k in range(inputs):
-        right[nets + branches + k, 1 + k] = 1.0
-    for column, (p, n, _, _) in enumerate(elements, start=1 + inputs):
-        right[p, column] -= 1.0
-        right[n, column] += 1.0
-    for column, net in enumerate(ports, start=1 + inputs + len(elements)):
-        right[net, column] -= 1.0
-    return right[:-1]
+        entries += [(p, 0, -amps), (n, 0, amps)]
+    entries += [(row, 0, branch.volts) for row, branch in enumerate(flat.branches.values(), start=nets)]
+    entries += [(nets + branches + k, 1 + k, 1.0) for k in range(inputs)]
+    entries += [(net, column, -1.0) for column, net in enumerate(ports, start=1 + inputs)]
+    columns = 1 + inputs + len(ports) + len(elements)
+    for column, (p, n, _, _) in enumerate(elements, start=1 + inputs + len(ports)):
+        entries += [(p, column, -1.0), (n, column, 1.0)]
+    return _sparse(entries, (unknowns, columns)).tocsc()
 
 
 def _watch(flat: FlatCircuit, bench: Bench, elements: Any, ports: Sequence[int], unknowns: int) -> tuple[Any, Watched]:
@@ -165,8 +191,8 @@ def _watch(flat: FlatCircuit, bench: Bench, elements: Any, ports: Sequence[int],
         [(branch.p, branch.n) for branch in chosen],
         # A branch current flows from p through the source to n: out of p into the circuit is its negative.
         [(GROUND, nets + index) for index in sources],
-        [(GROUND, nets + branches + k) for k in range(len(bench.inputs))],
+        [(GROUND, nets + branches + k) for k in range(len(bench.inputs) if bench.input_amps else 0)],
     ]
-    edges = np.cumsum([0, *(len(group) for group in groups)])
+    edges = np.cumsum([0, *(len(group) for group in groups[1:])])
     spans = [slice(int(a), int(b)) for a, b in pairwise(edges)]
     return vstack([incidence(group, unknowns) for group in groups]).tocsr(), Watched(*spans)

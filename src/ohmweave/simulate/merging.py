@@ -9,28 +9,33 @@ nodes and d the sum of all couplings of each shared node,
 
 a Cholesky factorisation, a triangular solve and a symmetric update (LAPACK potrf, BLAS trsm and
 syrk), which make nearly all of the 35 N^3 operations of an N x N array. Joining goes on until one
-block is left; the open edges (right ends of the rows, tops of the columns) are eliminated before
-the first join. As X is an M-matrix and C is positive, nothing cancels in the couplings K; the
-diagonal of the admittance is their sum, so its rows sum to zero (George, SIAM J. Numer. Anal. 10,
-1973; Kron, Diakoptics, 1963).
+block is left; the far edges (right ends of the rows, tops of the columns) are eliminated before the
+first join, or lengthened to their ports where they have some. As X is an M-matrix and C is
+positive, nothing cancels in the couplings K; the diagonal of the admittance is their sum, so its
+rows sum to zero (George, SIAM J. Numer. Anal. 10, 1973; Kron, Diakoptics, 1963). Only the pivots of
+X itself are differences. As the shared nodes all belong to rows, or all to columns, what couples two of
+them runs along wires that also lead to an edge that is kept, at most N segments away: a pivot is
+never less than about 1/N of its diagonal, and devices stuck shorted, however good, cost no more than
+log10 N digits.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg.blas import dsyrk, dtrsm
-from scipy.linalg.lapack import dpotrf
 
 from ohmweave.errors import SimulationError
+from ohmweave.simulate.blas import add_product, cholesky, solve_triangle
 from ohmweave.units import Array
 
 __all__ = ["port_admittance"]
 
 Mask = NDArray[np.bool_]
 
+_LEFT, _RIGHT, _TOP, _BOTTOM = range(4)
 
-def port_admittance(g: Array, r_row: float, r_col: float) -> Array:
+
+def port_admittance(g: Array, r_row: float, r_col: float, *, far_rows: bool = False, far_cols: bool = False) -> Array:
     """Exact port admittance of a wired array, Y = A_PP - A_PI A_II^-1 A_IP.
 
     Args:
@@ -38,23 +43,30 @@ def port_admittance(g: Array, r_row: float, r_col: float) -> Array:
             there is no device.
         r_row: resistance of one row segment, ohm, above zero.
         r_col: resistance of one column segment, ohm, above zero.
+        far_rows: whether the far ends of the row wires are ports too, one more segment away.
+        far_cols: whether the far ends of the column wires are.
 
     Returns:
-        Current into each port for port voltages, shape [m + n, m + n], S; rows first. Symmetric;
-        its rows sum to zero.
+        Current into each port for port voltages, shape [ports, ports], S; ports in the order rows,
+        columns, far ends of rows, far ends of columns. Symmetric; its rows sum to zero.
 
     Raises:
         SimulationError: a resistance or a conductance out of its range, or an array so stiff that
             float64 cannot hold it.
     """
     _check(g, r_row, r_col)
-    lattice = _lattice(np.nan_to_num(np.asarray(g, dtype=np.float64)), 1.0 / r_row, 1.0 / r_col)
+    conductances, wires = np.nan_to_num(np.asarray(g, dtype=np.float64)), (1.0 / r_row, 1.0 / r_col)
+    lattice = _lattice(conductances, *wires, far_rows=far_rows, far_cols=far_cols)
     block = _reduce(lattice, 0, 0, lattice.down, lattice.across)
     lower = np.tril(block.couplings, -1)
     admittance = np.negative(lower)
     admittance -= lower.T
     admittance[np.diag_indices_from(admittance)] = -admittance.sum(axis=1)
-    return admittance
+    if not far_rows and not far_cols:
+        return admittance
+    edges = np.split(np.arange(len(admittance)), np.cumsum(block.sizes)[:-1])
+    ports = np.concatenate([edges[k] for k in (_LEFT, _BOTTOM, _RIGHT, _TOP)])
+    return np.asarray(admittance[np.ix_(ports, ports)])
 
 
 def _check(g: Array, r_row: float, r_col: float) -> None:
@@ -92,6 +104,8 @@ class _Lattice:
         cols: which columns are real, [across q].
         p, q: rows and columns of a leaf.
         down, across: leaves, powers of two.
+        far_row: conductance of the segment behind each row's last crossing, S; 0 where the wire ends there.
+        far_col: conductance of the segment above each column's first crossing, S; 0 likewise.
     """
 
     g: Array
@@ -103,9 +117,11 @@ class _Lattice:
     q: int
     down: int
     across: int
+    far_row: float
+    far_col: float
 
 
-def _lattice(g: Array, row_wire: float, col_wire: float) -> _Lattice:
+def _lattice(g: Array, row_wire: float, col_wire: float, *, far_rows: bool, far_cols: bool) -> _Lattice:
     rows, p, down = _bands(g.shape[0])
     cols, q, across = _bands(g.shape[1])
     padded = np.zeros((len(rows), len(cols)))
@@ -113,7 +129,10 @@ def _lattice(g: Array, row_wire: float, col_wire: float) -> _Lattice:
     # Right of an absent column and above an absent row lies the other half of the segment.
     half_cols = ~cols | np.concatenate([[False], ~cols[:-1]])
     half_rows = ~rows | np.concatenate([~rows[1:], [False]])
-    return _Lattice(padded, row_wire * (1.0 + half_cols), col_wire * (1.0 + half_rows), rows, cols, p, q, down, across)
+    wires = row_wire * (1.0 + half_cols), col_wire * (1.0 + half_rows)
+    # The last column of the lattice may be absent; the first row is always real.
+    far_row, far_col = row_wire * (1.0 + (not cols[-1])) * far_rows, col_wire * far_cols
+    return _Lattice(padded, *wires, rows, cols, p, q, down, across, far_row, far_col)
 
 
 def _bands(count: int) -> tuple[Mask, int, int]:
@@ -171,23 +190,33 @@ def _smallest(lattice: _Lattice, top: int, left: int, down: int, across: int) ->
         real = np.flatnonzero(np.concatenate([real_rows, real_rows, real_cols, real_cols]))
         couplings = np.asfortranarray(couplings[np.ix_(real, real)])
     block = _Block(couplings, (m, m, n, n))
-    return _close(block, right=left + across == lattice.across, top=top == 0)
+    # One edge at a time: a short in the corner ties word and bit node together, and to little else.
+    if left + across == lattice.across:
+        far = lattice.far_row
+        block = _join_across(block, _segments(m, far, sideways=True)) if far else _close(block, _RIGHT)
+    if top == 0:
+        far = lattice.far_col
+        block = _join_down(_segments(n, far, sideways=False), block) if far else _close(block, _TOP)
+    return block
 
 
-def _close(block: _Block, *, right: bool, top: bool) -> _Block:
-    """Eliminate the edges that lead nowhere."""
-    lefts, rights, tops, bottoms = block.sizes
-    to_r = 0 if right else rights
-    to_t = 0 if top else tops
-    kept = lefts + to_r + to_t + bottoms
-    joint = sum(block.sizes) - kept
-    if not joint:
-        return block
-    front = _Front(kept, joint)
-    # Open edges go behind the kept ones, the right one first.
-    starts = (kept if right else lefts, kept + joint - tops if top else lefts + to_r)
-    front.add(block, (0, *starts, lefts + to_r + to_t))
-    return _Block(front.eliminate(), (lefts, to_r, to_t, bottoms))
+def _segments(count: int, wire: float, *, sideways: bool) -> _Block:
+    """A block of wires alone: one segment from L to R in each row, or from T to B in each column."""
+    couplings = np.zeros((2 * count, 2 * count), order="F")
+    ends = np.arange(count)
+    couplings[count + ends, ends] = wire
+    return _Block(couplings, (count, count, 0, 0) if sideways else (0, 0, count, count))
+
+
+def _close(block: _Block, edge: int) -> _Block:
+    """Eliminate an edge that leads nowhere."""
+    joint = block.sizes[edge]
+    sizes = tuple(0 if k == edge else size for k, size in enumerate(block.sizes))
+    starts = np.cumsum((0, *sizes))
+    starts[edge] = starts[-1]
+    front = _Front(int(starts[-1]), joint)
+    front.add(block, (int(starts[0]), int(starts[1]), int(starts[2]), int(starts[3])))
+    return _Block(front.eliminate(), (sizes[0], sizes[1], sizes[2], sizes[3]))
 
 
 def _join_across(one: _Block, other: _Block) -> _Block:
@@ -256,15 +285,14 @@ class _Front:
         """Couplings of the kept nodes, below the diagonal, without the others."""
         among = np.tril(self.inner, -1)
         totals = self.cross.sum(axis=int(self.wide)) + among.sum(axis=0) + among.sum(axis=1)
-        np.negative(among, out=among)
-        among[np.diag_indices_from(among)] = totals
-        factor, failed = dpotrf(np.asfortranarray(among), lower=1, clean=0, overwrite_a=1)
-        if failed:
+        factor = np.asfortranarray(np.negative(among))
+        factor[np.diag_indices_from(factor)] = totals
+        if failed := cholesky(factor):
             raise SimulationError(
                 f"an edge of {len(totals)} nodes is singular in float64 (pivot {failed})",
                 where="array",
                 remedy="wires and devices are too many orders of magnitude apart",
             )
-        tall = int(not self.wide)
-        shares = dtrsm(1.0, factor, self.cross, side=tall, lower=1, trans_a=tall, overwrite_b=1)
-        return np.asarray(dsyrk(1.0, shares, beta=1.0, c=self.outer, trans=1 - tall, lower=1, overwrite_c=1))
+        solve_triangle(factor, self.cross, wide=self.wide)
+        add_product(self.cross, self.outer, wide=self.wide)
+        return self.outer

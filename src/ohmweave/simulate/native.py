@@ -2,31 +2,29 @@
 
 It reads the same hierarchical circuit that the netlist is written from. Crossbars are reduced to
 their ports (:mod:`ohmweave.simulate.reduction`), the linear rest is factorised once
-(:mod:`ohmweave.simulate.linear`), and what is nonlinear is solved by sweeps and Newton's method over the
-batch (:mod:`ohmweave.simulate.newton`). Arrays of nonlinear devices are solved by a chord iteration around
-their linearisation; samples for which that does not contract are solved by a full Newton method.
+(:mod:`ohmweave.simulate.linear`), and samples stream through what is nonlinear in batches
+(:mod:`ohmweave.simulate.operating`, :mod:`ohmweave.simulate.coupled`).
 """
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ohmweave.bench import Bench, Waves
-from ohmweave.circuit import DeviceLaw
-from ohmweave.errors import ConvergenceError
+from ohmweave.simulate import Precision, Progress
+from ohmweave.simulate.coupled import Coupled
 from ohmweave.simulate.elaborate import FlatCircuit, elaborate
-from ohmweave.simulate.linear import LinearResponse, respond
-from ohmweave.simulate.newton import Elements, solve_elements
-from ohmweave.simulate.reduction import Reduction, reduce_array
+from ohmweave.simulate.operating import Arithmetic, OperatingPoints
+from ohmweave.simulate.reductions import reduce_arrays
 from ohmweave.units import Array
 
 __all__ = ["Native"]
-
-_CHORD_ITERATIONS = 60
-_NEWTON_ITERATIONS = 40
 
 
 @dataclass(frozen=True)
@@ -34,22 +32,31 @@ class Native:
     """Nodal solution of the same circuit, batched over samples.
 
     Args:
-        tolerance: largest last Newton step of any controlling voltage, V.
+        tolerance: largest change of any controlling voltage that a further sweep, or step, could make, V.
         device_tolerance: largest residual current of any nonlinear device, relative to the largest
             device current of the sample.
-        batch: samples solved together.
-        progress: told (samples done, samples in all) after each batch.
+        batch: samples solved together; what bounds the memory.
+        precision: ``"float32"`` is quicker; its error against float64 is measured on some samples and
+            told in the remarks.
+        device: torch device to compute on (``"cpu"``, ``"cuda"``), or None for this machine's own arithmetic.
+        threads: to reduce arrays and solve nonlinear ones with.
+        cache: folder that keeps reduced arrays, or None.
+        progress: told (what is done, how many of them, of how many) after each array and each batch of samples.
     """
 
-    tolerance: float = 1e-11
+    tolerance: float = 1e-10
     device_tolerance: float = 1e-12
     batch: int = 512
-    progress: Callable[[int, int], None] | None = None
+    precision: Precision = "float64"
+    device: str | None = None
+    threads: int = 1
+    cache: Path | None = None
+    progress: Progress | None = None
     name: str = "native"
 
     def version(self) -> str:
-        """ohmweave's version."""
-        return version("ohmweave")
+        """ohmweave's version, and the precision where it is not float64."""
+        return version("ohmweave") + ("" if self.precision == "float64" else f" {self.precision}")
 
     def run(self, bench: Bench) -> Waves:
         """Solve every sample of a bench.
@@ -59,158 +66,67 @@ class Native:
             ConvergenceError: a sample that did not settle; names it and the place.
         """
         begun = time.perf_counter()
-        flat = elaborate(bench.cell)
-        start = [_linear_conductance(placed.crossbar.device, placed.crossbar.g, bench) for placed in flat.crossbars]
-        reductions = [reduce_array(p.crossbar, g) for p, g in zip(flat.crossbars, start, strict=True)]
-        circuit = _Circuit(self, flat, bench, reductions)
+        circuit = self._assemble(elaborate(bench.cell), bench)
         reduced = time.perf_counter()
-        parts, remarks = [], set()
-        for first in range(0, bench.samples, self.batch):
-            volts = bench.volts[first : first + self.batch]
-            part, remark = circuit.solve(volts, first)
-            parts.append(part)
-            remarks |= remark
-            if self.progress is not None:
-                self.progress(first + len(volts), bench.samples)
+        watched, remarks = self._stream(circuit, bench)
+        if self.precision == "float32":
+            remarks.add(_float32_remark(circuit, bench, watched))
         ended = time.perf_counter()
-        watched, all_parts = circuit.response.watched, np.concatenate(parts)
         seconds = {"reduce": reduced - begun, "solve": ended - reduced, "total": ended - begun}
+        slices = circuit.slices
         return Waves(
             self.name,
             self.version(),
-            volts=all_parts[:, watched.probes],
-            input_amps=all_parts[:, watched.input_amps],
-            source_volts=all_parts[:, watched.source_volts],
-            source_amps=all_parts[:, watched.source_amps],
+            volts=watched[:, slices.probes],
+            input_amps=watched[:, slices.input_amps],
+            source_volts=watched[:, slices.source_volts],
+            source_amps=watched[:, slices.source_amps],
             seconds=seconds,
             remarks=tuple(sorted(remarks)),
         )
 
+    def _assemble(self, flat: FlatCircuit, bench: Bench) -> OperatingPoints | Coupled:
+        """Reduce the arrays and factorise the circuit around them."""
+        curved = [index for index, placed in enumerate(flat.crossbars) if placed.crossbar.device is not None]
+        straight = [index for index in range(len(flat.crossbars)) if index not in curved]
+        straight_g = [flat.crossbars[index] for index in straight]
+        options: dict[str, Any] = {"workers": self.threads, "progress": self._told("arrays")}
+        given = reduce_arrays(straight_g, [None] * len(straight), cache=self.cache, **options)
+        known = {index: found.admittance for index, found in zip(straight, given, strict=True)}
+        arrays = [flat.crossbars[index] for index in curved]
 
-def _linear_conductance(device: object, g: Array, bench: Bench) -> Array | None:
-    """The chord of a nonlinear device: the mean of its slopes at rest and at the largest drive."""
-    law = getattr(device, "law", None)
-    if law is None:
-        return None
-    largest = np.full_like(g, np.abs(bench.volts).max(initial=0.0))
-    with np.errstate(over="ignore"):
-        chord = np.asarray(0.5 * (law.slope(np.zeros_like(g), g) + law.slope(largest, g)))
-    if np.isinf(chord).any():
-        raise ConvergenceError(
-            f"the device's conductance overflows at the largest drive, {largest.flat[0]:g} V",
-            where=f"device {getattr(device, 'name', '')}",
-            remedy="lower signal.v_read, or the device's nonlinearity, or mend inputs far beyond the calibration data",
-        )
-    return chord
+        def linearise(slopes: Sequence[Array], *, keep: bool) -> tuple[list[Array], OperatingPoints]:
+            cache = self.cache if keep else None
+            found = [each.admittance for each in reduce_arrays(arrays, slopes, cache=cache, **options)]
+            every = {**known, **dict(zip(curved, found, strict=True))}
+            admittances = [every[index] for index in range(len(flat.crossbars))]
+            # Nonlinear arrays iterate on the answers, which float32 would never let settle.
+            precision: Precision = "float64" if curved else self.precision
+            arithmetic = Arithmetic(self.tolerance, precision, self.device)
+            return found, OperatingPoints(flat, bench, admittances, curved, arithmetic)
 
+        if not curved:
+            return linearise([], keep=True)[1]
+        largest = float(np.abs(bench.volts).max(initial=0.0))
+        return Coupled(arrays, linearise, largest=largest, tolerance=self.device_tolerance, threads=self.threads)
 
-class _Circuit:
-    """One linearisation of a circuit, ready to solve samples."""
+    def _stream(self, circuit: OperatingPoints | Coupled, bench: Bench) -> tuple[Array, set[str]]:
+        watched, remarks, tell = np.empty((bench.samples, circuit.count)), set(), self._told("samples")
+        batch = min(self.batch, circuit.most_samples) if isinstance(circuit, Coupled) else self.batch
+        for first in range(0, bench.samples, batch):
+            part = slice(first, min(first + batch, bench.samples))
+            watched[part], remark = circuit.solve(bench.volts[part], first)
+            remarks |= remark
+            if tell is not None:
+                tell(part.stop, bench.samples)
+        return watched, remarks
 
-    def __init__(self, engine: Native, flat: FlatCircuit, bench: Bench, reductions: list[Reduction]) -> None:
-        self.engine, self.flat, self.bench, self.reductions = engine, flat, bench, reductions
-        self.curved = [i for i, placed in enumerate(flat.crossbars) if placed.crossbar.device is not None]
-        self.laws: list[DeviceLaw] = [_law(flat, index) for index in self.curved]
-        self.elements = Elements([(law, len(pairs)) for law, pairs in flat.laws.items()])
-        self.response: LinearResponse = respond(flat, bench, reductions, self.curved)
-
-    def solve(self, volts: Array, first: int) -> tuple[Array, set[str]]:
-        """Every watched quantity, [samples, watched], for input voltages, and remarks."""
-        answer, remarks, controls = self._settle(volts, np.zeros((len(volts), 0)), None, first)
-        if not self.curved:
-            return answer, remarks
-        excess = [np.zeros((len(volts), len(self.reductions[i].g))) for i in self.curved]
-        for _ in range(_CHORD_ITERATIONS):
-            updated, across, residual = self._devices(answer, excess)
-            open_samples = np.flatnonzero(residual.max(axis=0) > self.engine.device_tolerance)
-            if not len(open_samples):
-                return answer, remarks
-            excess = updated
-            try:
-                answer, more, controls = self._settle(volts, self._port_amps(excess), controls, first)
-            except ConvergenceError:
-                break  # a chord that runs away; every sample still open gets a Newton method of its own
-            remarks |= more
-        for sample in open_samples:
-            rows = slice(sample, sample + 1)
-            answer[rows] = self._full_newton(volts[rows], [v[rows] for v in across], first + int(sample))
-        return answer, remarks | {f"full Newton on {len(open_samples)} samples"}
-
-    def _settle(self, volts: Array, port_amps: Array, start: Array | None, first: int) -> tuple[Array, set[str], Array]:
-        """Solve the nonlinear elements for given drives and array port currents."""
-        r = self.response
-        answer = r.constant + volts @ r.to_inputs.T
-        if port_amps.shape[1]:
-            answer = answer + port_amps @ r.to_ports.T
-        if not self.elements.count:
-            return answer, set(), np.zeros((len(volts), 0))
-        c_0, m = answer[:, r.watched.controls], r.to_laws[r.watched.controls]
-        guess = c_0 if start is None else start
-        found = solve_elements(m, c_0, self.elements, guess, self.engine.tolerance)
-        if not found.done.all():
-            raise ConvergenceError(
-                f"Newton's method did not settle to {self.engine.tolerance:g} V for sample "
-                f"{first + int(np.argmin(found.done))} ({int((~found.done).sum())} of {len(found.done)} in this batch)",
-                where=self.bench.cell.name,
-                remedy="look for extreme values in the design, or inputs far beyond the calibration data",
-            )
-        remarks = {f"sources ramped for {int(found.ramped.sum())} samples"} if found.ramped.any() else set()
-        return answer + found.amps @ r.to_laws.T, remarks, found.controls
-
-    def _devices(self, answer: Array, excess: list[Array]) -> tuple[list[Array], list[Array], Array]:
-        """Device currents beyond the linear ones, voltages, and relative residuals [arrays, samples]."""
-        v_ports, left = answer[:, self.response.watched.ports], 0
-        updated, across, residuals = [], [], []
-        for index, law, e in zip(self.curved, self.laws, excess, strict=True):
-            reduction = self.reductions[index]
-            ports = len(reduction.admittance)
-            v = reduction.device_volts(v_ports[:, left : left + ports], e)
-            left += ports
-            with np.errstate(over="ignore", invalid="ignore"):  # a runaway shows as an infinite residual
-                amps = law.current(v, reduction.g)
-                new = amps - reduction.linear * v
-                scale = np.maximum(np.abs(amps).max(axis=1, initial=0.0), 1e-30)
-                residuals.append(np.nan_to_num(np.abs(new - e).max(axis=1, initial=0.0) / scale, nan=np.inf))
-            updated.append(new)
-            across.append(v)
-        return updated, across, np.array(residuals)
-
-    def _port_amps(self, excess: list[Array]) -> Array:
-        return np.hstack([self.reductions[i].port_amps(e) for i, e in zip(self.curved, excess, strict=True)])
-
-    def _full_newton(self, volts: Array, across: list[Array], sample: int) -> Array:
-        """One sample, linearised anew at every step."""
-        circuit, residual = self, np.array([[np.inf]])
-        across = [np.clip(np.nan_to_num(v), -np.abs(volts).max(), np.abs(volts).max()) for v in across]
-        for _ in range(_NEWTON_ITERATIONS):
-            circuit, excess = circuit._linearised(across)
-            answer, _, _ = circuit._settle(volts, circuit._port_amps(excess), None, sample)
-            _, across, residual = circuit._devices(answer, excess)
-            if residual.max() <= self.engine.device_tolerance:
-                return answer
-        worst = self.flat.crossbars[self.curved[int(residual.max(axis=1).argmax())]].path
-        raise ConvergenceError(
-            f"the devices did not settle for sample {sample}: residual {residual.max():.1e} of the largest current, "
-            f"expected {self.engine.device_tolerance:.0e}",
-            where=f"tile {worst}",
-            remedy="lower signal.v_read or the device's nonlinearity",
-        )
-
-    def _linearised(self, across: list[Array]) -> "tuple[_Circuit, list[Array]]":
-        reductions, excess = list(self.reductions), []
-        for index, law, v in zip(self.curved, self.laws, across, strict=True):
-            crossbar = self.flat.crossbars[index].crossbar
-            linear = np.full(crossbar.g.size, np.nan)
-            present, g = self.reductions[index].present, self.reductions[index].g
-            linear[present] = law.slope(v[0], g)
-            reductions[index] = reduce_array(crossbar, linear.reshape(crossbar.g.shape))
-            excess.append(law.current(v, g) - reductions[index].linear * v)
-        return _Circuit(replace(self.engine), self.flat, self.bench, reductions), excess
+    def _told(self, what: str) -> Callable[[int, int], None] | None:
+        return None if self.progress is None else partial(self.progress, what)
 
 
-def _law(flat: FlatCircuit, index: int) -> DeviceLaw:
-    device = flat.crossbars[index].crossbar.device
-    assert device is not None
-    if device.law is None:
-        raise ConvergenceError(f"device cell {device.name} has no current law", where=flat.crossbars[index].path)
-    return device.law
+def _float32_remark(circuit: OperatingPoints | Coupled, bench: Bench, watched: Array) -> str:
+    if isinstance(circuit, Coupled):
+        return "float64 in spite of float32: arrays of nonlinear devices are solved in float64"
+    error, samples = circuit.float32_error(bench.volts, watched)
+    return f"float32: at most {error:.1e} of full scale from float64 on {samples} samples"

@@ -87,7 +87,7 @@ class NgspiceSimulator:
             raw = _accept(folder, deck, bench, log, self._where(bench))
         remarks = tuple(word for word, pattern in _STEPPING.items() if pattern.search(log))
         seconds = {"write": written - begun, "solve": solved - written, "total": time.perf_counter() - begun}
-        return Waves(self.name, version, **_waves(raw, deck), seconds=seconds, remarks=remarks)
+        return Waves(self.name, version, **_waves(raw, deck, bench), seconds=seconds, remarks=remarks)
 
     def _where(self, bench: Bench) -> str:
         return f"{self.name}, {bench.cell.name}"
@@ -183,7 +183,7 @@ def _accept(folder: Path, deck: Deck, bench: Bench, log: str, where: str) -> Raw
     return raw
 
 
-def _waves(raw: RawFile, deck: Deck) -> dict[str, Array]:
+def _waves(raw: RawFile, deck: Deck, bench: Bench) -> dict[str, Array]:
     def volts(names: tuple[str | None, ...]) -> Array:
         values = np.zeros((len(raw.values), len(names)))
         there = [index for index, name in enumerate(names) if name is not None]
@@ -194,7 +194,7 @@ def _waves(raw: RawFile, deck: Deck) -> dict[str, Array]:
     return {
         "volts": volts(deck.probes),
         # The ammeters point into the cell, the watched sources' currents into their p terminals.
-        "input_amps": raw.columns(deck.inputs),
+        "input_amps": raw.columns(deck.inputs if bench.input_amps else ()),
         "source_volts": volts(plus) - volts(minus),
         "source_amps": -raw.columns(deck.currents),
     }

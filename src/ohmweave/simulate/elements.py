@@ -1,0 +1,81 @@
+"""The nonlinear elements of a circuit other than the devices of its arrays, grouped by law."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ohmweave.units import Array
+
+__all__ = ["Elements", "anchor"]
+
+Indices = NDArray[np.int64]
+
+
+def anchor(law: object) -> float:
+    """The part of a law that counts as linear, S: what a junction needs so that no loop is ever open.
+
+    An op-amp whose only feedback runs through diodes would answer the linear circuit with its whole
+    open-loop gain, and the solution would drown in rounding.
+    """
+    return float(getattr(law, "anchor", 0.0))
+
+
+@dataclass(frozen=True, eq=False)
+class Elements:
+    """Each law and how many consecutive elements follow it.
+
+    A law may say more than its value and slope: ``anchor`` (see :func:`anchor`), ``limit(new, old)``,
+    which holds back Newton's steps, and ``clamp``, which tells that it is a clamp
+    (:mod:`ohmweave.simulate.clamps`).
+    """
+
+    laws: Sequence[tuple[Any, int]]
+
+    @cached_property
+    def count(self) -> int:
+        """Number of elements."""
+        return sum(count for _, count in self.laws)
+
+    @cached_property
+    def clamps(self) -> Array:
+        """Low and high limit (V), siemens and corner (V) of each clamp, [4, elements]; nan for other laws."""
+        nothing = (np.nan,) * 4
+        told = [getattr(law, "clamp", None) or nothing for law, _ in self.laws]
+        return np.repeat(np.array(told).reshape(-1, 4), [count for _, count in self.laws], axis=0).T
+
+    def choose(self, indices: Indices) -> "Elements":
+        """Some of the elements, in ascending order of their indices."""
+        counts = [int(((indices >= left) & (indices < right)).sum()) for _, left, right in self._spans()]
+        return Elements([(law, count) for (law, _), count in zip(self.laws, counts, strict=True) if count])
+
+    def current(self, c: Array) -> Array:
+        """Currents in A beyond the anchors at controlling voltages ``c``, [samples, elements], V."""
+        return self._each(c, lambda law, part: law.value(part) - anchor(law) * part)
+
+    def slope(self, c: Array) -> Array:
+        """Their derivative in S, same shape."""
+        return self._each(c, lambda law, part: law.slope(part) - anchor(law))
+
+    def limit(self, new: Array, old: Array) -> Array:
+        """Hold back steps where a law asks for it (junctions)."""
+        out = new.copy()
+        for law, left, right in self._spans():
+            if hasattr(law, "limit"):
+                out[:, left:right] = law.limit(new[:, left:right], old[:, left:right])
+        return out
+
+    def _spans(self) -> Iterator[tuple[Any, int, int]]:
+        left = 0
+        for law, count in self.laws:
+            yield law, left, left + count
+            left += count
+
+    def _each(self, c: Array, function: Callable[[Any, Array], Array]) -> Array:
+        out = np.empty_like(c)
+        for law, left, right in self._spans():
+            out[:, left:right] = function(law, c[:, left:right])
+        return out

@@ -1,0 +1,165 @@
+"""Where the engine's products are computed: on this machine by NumPy, or by torch, on any of its devices."""
+
+from importlib.util import find_spec
+from typing import Any, Protocol
+
+import numpy as np
+
+from ohmweave.errors import DesignError
+from ohmweave.simulate import Precision
+from ohmweave.simulate.clamps import LEAST_ROOM, clamp_currents, tail_currents
+from ohmweave.units import Array
+
+__all__ = ["Processor", "processor"]
+
+# Below this many operations loading torch takes longer than its quicker products save.
+_WORTH_TORCH = 2e9
+
+
+class Processor(Protocol):
+    """Keeps arrays where it computes; ``Any`` stands for such an array, which knows @, +, - and slices."""
+
+    def load(self, values: Array, precision: Precision) -> Any:
+        """Bring an array there."""
+        ...
+
+    def store(self, values: Any) -> Array:
+        """Bring an array back, in float64."""
+        ...
+
+    def cast(self, values: Any, precision: Precision) -> Any:
+        """Another precision."""
+        ...
+
+    def product(self, left: Any, right: Any) -> Any:
+        """left @ right."""
+        ...
+
+    def clamp(self, r: Any, old: Any, known: Any) -> tuple[Any, Array]:
+        """Currents of clamps and the change of each sample (:func:`ohmweave.simulate.clamps.clamp_currents`)."""
+        ...
+
+    def tail(self, c: Any, clamps: Any) -> tuple[Any, Array]:
+        """Currents of quiet clamps and their room (:func:`ohmweave.simulate.clamps.tail_currents`)."""
+        ...
+
+    def join(self, parts: list[Any]) -> Any:
+        """Columns side by side."""
+        ...
+
+
+def processor(device: str | None, operations: float) -> Processor:
+    """The place to compute.
+
+    Args:
+        device: a torch device (``"cpu"``, ``"cuda"``, ...), or None for this machine's own arithmetic.
+        operations: how many floating point operations are ahead.
+
+    Raises:
+        DesignError: a device without torch, or one that torch does not have.
+    """
+    with_torch = find_spec("torch") is not None
+    if device is None:
+        return _Host(with_torch and operations > _WORTH_TORCH)
+    if not with_torch:
+        raise DesignError(
+            f"expected torch for the device {device!r}, found none", where="engine", remedy="install ohmweave[torch]"
+        )
+    return _Torch(device)
+
+
+class _Host:
+    """NumPy arrays and compiled kernels; large products may be torch's."""
+
+    def __init__(self, with_torch: bool) -> None:
+        self.with_torch = with_torch
+
+    def load(self, values: Array, precision: Precision) -> Any:
+        return np.ascontiguousarray(values, dtype=precision)
+
+    def store(self, values: Any) -> Array:
+        return np.asarray(values, dtype=np.float64)
+
+    def cast(self, values: Any, precision: Precision) -> Any:
+        return values.astype(precision, copy=False)
+
+    def product(self, left: Any, right: Any) -> Any:
+        if not self.with_torch or not left.size or not right.size:
+            return left @ right
+        import torch
+
+        return torch.mm(torch.from_numpy(left), torch.from_numpy(right)).numpy()
+
+    def clamp(self, r: Any, old: Any, known: Any) -> tuple[Any, Array]:
+        amps, moved = np.empty(r.shape, dtype=r.dtype), np.zeros(len(r), dtype=r.dtype)
+        if r.size:
+            clamp_currents(np.ascontiguousarray(r), np.ascontiguousarray(old), known, amps, moved)
+        return amps, moved
+
+    def tail(self, c: Any, clamps: Any) -> tuple[Any, Array]:
+        amps, room = np.empty_like(c), np.empty(c.shape[1], dtype=c.dtype)
+        if c.size:
+            tail_currents(c, clamps, amps, room)
+        return amps, room
+
+    def join(self, parts: list[Any]) -> Any:
+        return np.hstack(parts)
+
+
+class _Torch:
+    """Tensors on a torch device; the same equations as the kernels, by torch's own operations."""
+
+    def __init__(self, device: str) -> None:
+        import torch
+
+        try:
+            self.device = torch.device(device)
+            torch.zeros(1, device=self.device)
+        except (RuntimeError, AssertionError) as error:
+            raise DesignError(
+                f"torch has no device {device!r} ({str(error).splitlines()[0]})", where="engine", remedy='try "cpu"'
+            ) from error
+
+    def load(self, values: Array, precision: Precision) -> Any:
+        import torch
+
+        return torch.as_tensor(np.ascontiguousarray(values), dtype=getattr(torch, precision), device=self.device)
+
+    def store(self, values: Any) -> Array:
+        return np.asarray(values.double().cpu().numpy())
+
+    def cast(self, values: Any, precision: Precision) -> Any:
+        import torch
+
+        return values.to(getattr(torch, precision))
+
+    def product(self, left: Any, right: Any) -> Any:
+        return left @ right
+
+    def clamp(self, r: Any, old: Any, known: Any) -> tuple[Any, Array]:
+        import torch
+
+        middle, half, quarter, a, siemens, share, width = known
+        away = r - middle
+        y = away.abs()
+        tail = quarter / (torch.minimum(y, half) + half)
+        rho = y - half + a * tail
+        wide = rho.abs() + torch.sqrt(rho**2 + width)
+        p = torch.where(rho >= 0.0, wide * share, 2.0 * quarter / wide)
+        moved = (r - old).square().sum(dim=1).sqrt()
+        return torch.copysign(siemens * (p - tail), away), moved.cpu().numpy()
+
+    def tail(self, c: Any, clamps: Any) -> tuple[Any, Array]:
+        import torch
+
+        low, high, siemens, corner = clamps
+        above, below = high - c, c - low
+        room = torch.minimum(above, below).amin(dim=0) if len(c) else c.new_full((c.shape[1],), np.inf)
+        least = LEAST_ROOM * (high - low)
+        tail = 1.0 / torch.maximum(above, least) - 1.0 / torch.maximum(below, least)
+        return 0.25 * siemens * corner**2 * tail, room.cpu().numpy()
+
+    def join(self, parts: list[Any]) -> Any:
+        import torch
+
+        return torch.hstack(parts)

@@ -1,0 +1,185 @@
+"""Sweeps over clamps and other elements: exact, wherever and however precisely they are computed."""
+
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from ohmweave.bench import Bench
+from ohmweave.blocks.opamp import SwingClamp
+from ohmweave.chip import Chip
+from ohmweave.circuit import Behavioural, Cell, CurrentSource, Instance, Resistor, Vccs
+from ohmweave.design import Design
+from ohmweave.errors import ConvergenceError, DesignError
+from ohmweave.graph import Graph, Input, Linear, Node, Relu
+from ohmweave.mapping import plan
+from ohmweave.simulate.clamps import clamp_currents, coefficients, solvable, tail_currents
+from ohmweave.simulate.elaborate import elaborate
+from ohmweave.simulate.native import Native
+from ohmweave.simulate.newton import solve_elements
+from ohmweave.simulate.operating import OperatingPoints
+from ohmweave.simulate.sweeps import Sweeper
+from ohmweave.units import Array
+
+limits = st.tuples(st.floats(-3.0, 0.0), st.floats(0.5, 3.0))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled_kernels() -> None:
+    """Hypothesis times its examples; the first must not wait for a compiler."""
+    clamps = np.array([SwingClamp(-1.0, 1.0, 1.0).clamp]).T
+    one = np.zeros((1, 1))
+    clamp_currents(one, one, coefficients(clamps, np.array([-1.0])), one.copy(), np.empty(1))
+    tail_currents(one, clamps, one.copy(), np.empty(1))
+
+
+@pytest.fixture(scope="module")
+def chip() -> tuple[Chip, Array]:
+    """A chip of three layers with clamped op-amps, and samples that reach beyond its calibration."""
+    rng = np.random.default_rng(3)
+    sizes, nodes = (20, 15, 10, 4), [Node("x", Input((20,)))]
+    for index, (n_in, n_out) in enumerate(pairwise(sizes)):
+        layer = Linear(rng.normal(0.0, 1.5 / np.sqrt(n_in), (n_out, n_in)), rng.normal(0.0, 0.3, n_out))
+        nodes.append(Node(f"fc{index}", layer, (nodes[-1].name,)))
+        if index < 2:
+            nodes.append(Node(f"relu{index}", Relu(), (nodes[-1].name,)))
+    graph = Graph(tuple(nodes), (nodes[-1].name,))
+    x = rng.uniform(-0.2, 1.0, (64, 20))
+    return Chip(plan(graph, Design.default(), x)), np.concatenate([x[:40], 6.0 * x[40:]])
+
+
+def exact(bench: Bench, engine: Native) -> Array:
+    """Probes by Newton's method on all elements of all samples at once, without any sweep."""
+    points = engine._assemble(elaborate(bench.cell), bench)
+    assert isinstance(points, OperatingPoints)
+    controls, watched = points.response.controls, points.response.watched
+    c_0 = controls.constant + bench.volts @ controls.to_drives.T
+    found = solve_elements(controls.to_laws, c_0, points.elements, 1e-12)
+    assert found.done.all()
+    every = watched.constant + bench.volts @ watched.to_drives.T + found.amps @ watched.to_laws.T
+    return every[:, points.slices.probes]
+
+
+@given(limits, st.floats(-50.0, 50.0), st.floats(1.0, 1e6), st.floats(0.1, 100.0))
+def test_a_clamp_by_itself_satisfies_its_equation(
+    swing: tuple[float, float], r: float, ohms: float, siemens: float
+) -> None:
+    law = SwingClamp(*swing, siemens)
+    clamps, own = np.array([law.clamp]).T, np.array([-ohms])
+    assume(bool(solvable(clamps, own).all()))
+    amps, moved = np.empty((1, 1)), np.empty(1)
+    clamp_currents(np.array([[r]]), np.zeros((1, 1)), coefficients(clamps, own), amps, moved)
+    c = r - ohms * amps[0, 0]
+    # What the current would have to change by for the equation to hold at its voltage, in volts.
+    slope = float(law.slope(np.array(c)))
+    error = ohms * abs(amps[0, 0] - float(law.value(np.array(c)))) / (1.0 + ohms * slope)
+    assert error <= 1e-11 * max(1.0, abs(r))
+    assert moved[0] == pytest.approx(abs(r))
+
+
+@given(limits, st.floats(0.05, 0.95))
+def test_the_tail_of_a_quiet_clamp_is_that_of_its_law(swing: tuple[float, float], share: float) -> None:
+    law = SwingClamp(*swing, 10.0)
+    low, high = swing
+    c = np.array([[low + share * (high - low)]])
+    amps, room = np.empty((1, 1)), np.empty(1)
+    tail_currents(c, np.array([law.clamp]).T, amps, room)
+    np.testing.assert_allclose(amps, law.value(c), rtol=1e-3, atol=1e-15)
+    assert room[0] == pytest.approx(min(high - c[0, 0], c[0, 0] - low))
+
+
+@pytest.mark.parametrize(
+    ("law", "own", "closed"),
+    [
+        (SwingClamp(-1.0, 1.0, 10.0), -100.0, True),
+        (SwingClamp(0.0, 1e-4, 10.0), -100.0, False),
+        (SwingClamp(-1.0, 1.0, 10.0), -1e9, False),
+        (SwingClamp(-1.0, 1.0, 10.0), 100.0, False),
+    ],
+    ids=["an op-amp in its loop", "a narrow swing", "an open loop", "positive feedback"],
+)
+def test_the_closed_form_is_left_to_those_it_is_exact_for(law: SwingClamp, own: float, closed: bool) -> None:
+    assert solvable(np.array([law.clamp]).T, np.array([own])).tolist() == [closed]
+
+
+def test_sweeps_equal_newton_on_all_elements_at_once(chip: tuple[Chip, Array]) -> None:
+    bench = chip[0].bench(chip[1])
+    np.testing.assert_allclose(Native().run(bench).volts, exact(bench, Native()), rtol=0.0, atol=1e-10)
+
+
+@pytest.mark.parametrize("batch", [1, 7, 64])
+def test_clamps_found_quiet_change_nothing(
+    chip: tuple[Chip, Array], batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = chip[0].bench(chip[1])
+    swept = Native(batch=batch).run(bench)
+    monkeypatch.setattr("ohmweave.simulate.sweeps._QUIET", np.inf)
+    loud = Native(batch=batch).run(bench)
+    np.testing.assert_allclose(swept.volts, loud.volts, rtol=0.0, atol=1e-10)
+
+
+def test_a_quiet_clamp_that_meets_its_limit_is_swept_from_then_on(chip: tuple[Chip, Array]) -> None:
+    tame = np.zeros((8, 20))
+    wild = np.full((8, 20), 20.0)
+    bench = chip[0].bench(np.concatenate([tame, tame, wild, tame]))
+    points = Native()._assemble(elaborate(bench.cell), bench)
+    assert isinstance(points, OperatingPoints)
+    sweeper: Sweeper = points._sweeper
+    counts = []
+    for first in range(0, 32, 8):
+        points.solve(bench.volts[first : first + 8], first)
+        counts.append(len(sweeper.split.quiet))
+    assert counts[0] == 0
+    assert counts[1] > counts[2] == counts[3]
+    np.testing.assert_allclose(Native(batch=8).run(bench).volts, exact(bench, Native()), rtol=0.0, atol=1e-10)
+
+
+def test_torch_on_any_device_computes_the_same(chip: tuple[Chip, Array]) -> None:
+    pytest.importorskip("torch")
+    bench = chip[0].bench(chip[1])
+    np.testing.assert_allclose(
+        Native(device="cpu", batch=16).run(bench).volts, Native().run(bench).volts, rtol=0.0, atol=1e-10
+    )
+
+
+def test_a_device_that_is_not_there_is_the_users_to_mend(chip: tuple[Chip, Array]) -> None:
+    pytest.importorskip("torch")
+    with pytest.raises(DesignError, match=r"^engine: torch has no device 'abacus'"):
+        Native(device="abacus").run(chip[0].bench(chip[1][:1]))
+
+
+@pytest.mark.parametrize("device", [None, "cpu"])
+def test_float32_tells_its_error(chip: tuple[Chip, Array], device: str | None) -> None:
+    if device is not None:
+        pytest.importorskip("torch")
+    bench = chip[0].bench(chip[1])
+    single, double = Native(precision="float32", device=device).run(bench), Native().run(bench)
+    error = np.abs(single.volts - double.volts)[:32].max() / np.abs(double.volts[:32]).max()
+    assert 1e-9 < error < 1e-5
+    assert single.remarks == (f"float32: at most {error:.1e} of full scale from float64 on 32 samples",)
+    assert single.version.endswith(" float32")
+
+
+def test_an_input_that_is_no_number_is_an_error_that_names_the_sample(chip: tuple[Chip, Array]) -> None:
+    bench = chip[0].bench(chip[1][:4])
+    volts = bench.volts.copy()
+    volts[2, 5] = np.nan
+    with pytest.raises(ConvergenceError, match="for sample 2 "):
+        Native().run(replace(bench, volts=volts))
+
+
+def test_a_clamp_with_positive_feedback_goes_the_general_way() -> None:
+    # The stage drives itself with half of what it takes to latch: r + m i with m > 0.
+    law = SwingClamp(-1.0, 1.0, 1e-4)
+    parts = (
+        Instance("i", CurrentSource(1e-3), ("0", "x")),
+        Instance("r", Resistor(1e3), ("x", "0")),
+        Instance("g", Vccs(0.5e-3), ("0", "x", "x", "0")),
+        Instance("l", Behavioural(law), ("0", "x", "x", "0")),
+        Instance("d", Resistor(1e3), ("u", "0")),
+    )
+    v = Native().run(Bench(Cell("latch", ("u",), parts), ("u",), np.zeros((1, 1)), ("x",))).volts[0, 0]
+    assert 1e-3 + float(law.value(np.array(v))) == pytest.approx(0.5e-3 * v, rel=1e-9)
