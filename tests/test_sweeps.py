@@ -32,7 +32,7 @@ def compiled_kernels() -> None:
     """Hypothesis times its examples; the first must not wait for a compiler."""
     clamps = np.array([SwingClamp(-1.0, 1.0, 1.0).clamp]).T
     one = np.zeros((1, 1))
-    clamp_currents(one, one, coefficients(clamps, np.array([-1.0])), one.copy(), np.empty(1))
+    clamp_currents(one, one.copy(), one, coefficients(clamps, np.array([-1.0])), one.copy(), np.empty(1))
     tail_currents(one, clamps, one.copy(), np.empty(1))
 
 
@@ -71,7 +71,8 @@ def test_a_clamp_by_itself_satisfies_its_equation(
     clamps, own = np.array([law.clamp]).T, np.array([-ohms])
     assume(bool(solvable(clamps, own).all()))
     amps, moved = np.empty((1, 1)), np.empty(1)
-    clamp_currents(np.array([[r]]), np.zeros((1, 1)), coefficients(clamps, own), amps, moved)
+    zero = np.zeros((1, 1))
+    clamp_currents(np.array([[r]]), zero.copy(), zero, coefficients(clamps, own), amps, moved)
     c = r - ohms * amps[0, 0]
     # What the current would have to change by for the equation to hold at its voltage, in volts.
     slope = float(law.slope(np.array(c)))

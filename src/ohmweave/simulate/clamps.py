@@ -11,7 +11,6 @@ image; t, of the limit further away, is w^2 / (4 (c - l)), for which c is r held
 off by at most w sqrt(1 + a), which makes an error of a w^3 sqrt(1 + a) / (4 (h - l)^2).
 """
 
-import math
 from typing import Any
 
 import numpy as np
@@ -40,9 +39,9 @@ def solvable(clamps: Array, own: Array) -> Any:
 
 
 def coefficients(clamps: Array, own: Array) -> Array:
-    """What the closed form needs of each clamp, shape [7, clamps].
+    """What the closed form needs of each clamp, shape [8, clamps].
 
-    Middle and half of the swing (V), w^2 / 4 (V^2), a, s (S), 1 / (2 + 2a), (1 + a) w^2 (V^2).
+    Middle and half of the swing (V), w^2 / 4 (V^2), its double (V^2), a, s (S), 1 / (2 + 2a), (1 + a) w^2 (V^2).
 
     Args:
         clamps: low and high limit (V), siemens, corner (V), shape [4, clamps].
@@ -51,38 +50,42 @@ def coefficients(clamps: Array, own: Array) -> Array:
     low, high, siemens, corner = clamps
     a, quarter = -own * siemens, 0.25 * corner**2
     middle, half = 0.5 * (high + low), 0.5 * (high - low)
-    return np.array([middle, half, quarter, a, siemens, 0.5 / (1.0 + a), 4.0 * (1.0 + a) * quarter])
+    return np.array([middle, half, quarter, 2.0 * quarter, a, siemens, 0.5 / (1.0 + a), 4.0 * (1.0 + a) * quarter])
 
 
 @compiled
-def clamp_currents(r: Array, old: Array, known: Array, amps: Array, moved: Array) -> None:
+def clamp_currents(still: Array, r: Array, old: Array, known: Array, amps: Array, moved: Array) -> None:
     """Solve c = r + m i(c) for each clamp by itself.
 
     Args:
-        r: voltage without the clamp's own current, shape [samples, clamps], V.
+        still: part of r, shape [samples, clamps], V.
+        r: the other part, which ``still`` is added to; voltage without the clamp's own current.
         old: r of the sweep before, same shape, V.
         known: see :func:`coefficients`.
-        amps: takes i, [samples, clamps], A.
+        amps: takes i, same shape, A.
         moved: takes the root of the summed squares of the changes of r, [samples], V.
     """
-    # Rows and columns are taken out by name, else the loop is not vectorised.
-    middle, half, quarter, a = known[0], known[1], known[2], known[3]
-    siemens, share, width = known[4], known[5], known[6]
+    # Rows and columns are taken out by name, and no number is written out, which would be one of float64:
+    # else the loop is not vectorised.
+    middle, half, quarter, twice = known[0], known[1], known[2], known[3]
+    a, siemens, share, width = known[4], known[5], known[6], known[7]
     for sample in range(r.shape[0]):
-        new, before, out = r[sample], old[sample], amps[sample]
-        total = 0.0 * new[0]
+        base, new, before, out = still[sample], r[sample], old[sample], amps[sample]
+        zero = total = base[0] - base[0]
         for k in range(new.shape[0]):
-            away = new[k] - middle[k]
+            volts = base[k] + new[k]
+            away = volts - middle[k]
             y = abs(away)
             tail = quarter[k] / (min(y, half[k]) + half[k])
             rho = y - half[k] + a[k] * tail
-            wide = abs(rho) + math.sqrt(rho * rho + width[k])
-            deep, shallow = wide * share[k], 2.0 * quarter[k] / wide
-            current = siemens[k] * ((deep if rho >= 0.0 else shallow) - tail)
-            out[k] = current if away >= 0.0 else -current
-            change = new[k] - before[k]
+            wide = abs(rho) + np.sqrt(rho * rho + width[k])
+            deep, shallow = wide * share[k], twice[k] / wide
+            current = siemens[k] * ((deep if rho >= zero else shallow) - tail)
+            out[k] = current if away >= zero else -current
+            change = volts - before[k]
+            new[k] = volts
             total += change * change
-        moved[sample] = math.sqrt(total)
+        moved[sample] = np.sqrt(total)
 
 
 @compiled

@@ -31,12 +31,19 @@ class Processor(Protocol):
         """Another precision."""
         ...
 
-    def product(self, left: Any, right: Any) -> Any:
-        """left @ right."""
+    def contiguous(self, values: Any) -> Any:
+        """The same values without gaps between rows."""
         ...
 
-    def clamp(self, r: Any, old: Any, known: Any) -> tuple[Any, Array]:
-        """Currents of clamps and the change of each sample (:func:`ohmweave.simulate.clamps.clamp_currents`)."""
+    def product(self, left: Any, right: Any, plus: Any = None) -> Any:
+        """plus + left @ right, all of one precision; nothing is added if not given."""
+        ...
+
+    def clamp(self, still: Any, pushed: Any, old: Any, known: Any) -> tuple[Any, Any, Array]:
+        """r = still + pushed, currents and change of clamps (:func:`ohmweave.simulate.clamps.clamp_currents`).
+
+        ``pushed`` may be overwritten; None stands for nothing.
+        """
         ...
 
     def tail(self, c: Any, clamps: Any) -> tuple[Any, Array]:
@@ -83,18 +90,24 @@ class _Host:
     def cast(self, values: Any, precision: Precision) -> Any:
         return values.astype(precision, copy=False)
 
-    def product(self, left: Any, right: Any) -> Any:
+    def contiguous(self, values: Any) -> Any:
+        return np.ascontiguousarray(values)
+
+    def product(self, left: Any, right: Any, plus: Any = None) -> Any:
         if not self.with_torch or not left.size or not right.size:
-            return left @ right
+            return left @ right if plus is None else left @ right + plus
         import torch
 
-        return torch.mm(torch.from_numpy(left), torch.from_numpy(right)).numpy()
+        factors = torch.from_numpy(left), torch.from_numpy(right)
+        return (torch.mm(*factors) if plus is None else torch.addmm(torch.from_numpy(plus), *factors)).numpy()
 
-    def clamp(self, r: Any, old: Any, known: Any) -> tuple[Any, Array]:
-        amps, moved = np.empty(r.shape, dtype=r.dtype), np.zeros(len(r), dtype=r.dtype)
+    def clamp(self, still: Any, pushed: Any, old: Any, known: Any) -> tuple[Any, Any, Array]:
+        still, old = np.ascontiguousarray(still), np.ascontiguousarray(old)
+        r = np.zeros_like(still) if pushed is None else np.ascontiguousarray(pushed)
+        amps, moved = np.empty_like(still), np.zeros(len(still), dtype=still.dtype)
         if r.size:
-            clamp_currents(np.ascontiguousarray(r), np.ascontiguousarray(old), known, amps, moved)
-        return amps, moved
+            clamp_currents(still, r, old, known, amps, moved)
+        return r, amps, moved
 
     def tail(self, c: Any, clamps: Any) -> tuple[Any, Array]:
         amps, room = np.empty_like(c), np.empty(c.shape[1], dtype=c.dtype)
@@ -133,21 +146,25 @@ class _Torch:
 
         return values.to(getattr(torch, precision))
 
-    def product(self, left: Any, right: Any) -> Any:
-        return left @ right
+    def contiguous(self, values: Any) -> Any:
+        return values.contiguous()
 
-    def clamp(self, r: Any, old: Any, known: Any) -> tuple[Any, Array]:
+    def product(self, left: Any, right: Any, plus: Any = None) -> Any:
+        return left @ right if plus is None else left @ right + plus
+
+    def clamp(self, still: Any, pushed: Any, old: Any, known: Any) -> tuple[Any, Any, Array]:
         import torch
 
-        middle, half, quarter, a, siemens, share, width = known
+        middle, half, quarter, twice, a, siemens, share, width = known
+        r = still if pushed is None else still + pushed
         away = r - middle
         y = away.abs()
         tail = quarter / (torch.minimum(y, half) + half)
         rho = y - half + a * tail
         wide = rho.abs() + torch.sqrt(rho**2 + width)
-        p = torch.where(rho >= 0.0, wide * share, 2.0 * quarter / wide)
+        p = torch.where(rho >= 0.0, wide * share, twice / wide)
         moved = (r - old).square().sum(dim=1).sqrt()
-        return torch.copysign(siemens * (p - tail), away), moved.cpu().numpy()
+        return r, torch.copysign(siemens * (p - tail), away), moved.cpu().numpy()
 
     def tail(self, c: Any, clamps: Any) -> tuple[Any, Array]:
         import torch
