@@ -47,9 +47,11 @@ class Linearise(Protocol):
 _ITERATIONS = 60
 _NEWTON_ITERATIONS = 40
 _PATIENCE = 10
-# So far below the mismatch at the ports is that of the devices brought in each iteration: noise would be mixed in.
-_FINER = 1e-4
-_FINEST = 0.1
+# After so many iterations a sample must be so near, as a share of its largest current. Circuits with op-amps that
+# saturate may have several operating points; one that wanders may end in another than the one it is driven to.
+_SOON, _NEAR = 5, 0.03
+# So far below what is asked for are the devices brought in every iteration: noise would be mixed in.
+_FINER = 0.1
 _BATCH_BYTES = 256e6
 _STEEPEST = 100.0
 
@@ -123,24 +125,28 @@ class Coupled:
         excess, mixer = np.zeros((len(volts), self.spans[-1].stop)), Mixer()
         solutions: list[ArraySolution] | None = None
         remarks: set[str] = set()
-        worst, best, best_at = 1.0, np.inf, 0
+        best, best_at, strayed = np.inf, 0, np.zeros(len(volts), dtype=bool)
         for count in range(_ITERATIONS):
+            # Samples gone astray rest where they do no harm.
+            excess[strayed] = 0.0
             try:
                 watched, remark = self.points.solve(np.hstack([volts, excess]), first)
             except ConvergenceError:  # the iteration runs away; Newton's method has its own start
                 return np.zeros((len(volts), self.count)), remarks, np.arange(len(volts))
             remarks |= remark
             v_ports = np.ascontiguousarray(watched[:, self.slices.ports])
-            solutions = self._solve_arrays(v_ports, solutions, max(_FINEST * self.tolerance, _FINER * worst))
+            solutions = self._solve_arrays(v_ports, solutions, _FINER * self.tolerance)
             answer = self._excess(v_ports, solutions, self.admittances)
             mismatch = self._mismatch(answer - excess, solutions)
-            left = np.flatnonzero(~(mismatch <= self.tolerance))
-            worst = float(np.nan_to_num(mismatch, nan=np.inf).max())
+            if count >= _SOON:
+                strayed |= ~(mismatch <= _NEAR)
+            left = strayed | ~(mismatch <= self.tolerance)
+            worst = np.max(mismatch[left & ~strayed], initial=0.0)
             best, best_at = (worst, count) if worst < 0.5 * best else (best, best_at)
-            if not len(left) or count - best_at > _PATIENCE or worst == np.inf:
+            if not (left & ~strayed).any() or count - best_at > _PATIENCE:
                 break
             excess = mixer.mix(excess, answer)
-        return watched, remarks, left
+        return watched, remarks, np.flatnonzero(left)
 
     def _newton(self, volts: Array, sample: int) -> Array:
         """One sample, its arrays linearised anew at every step."""
@@ -152,7 +158,7 @@ class Coupled:
             watched, _ = points.solve(np.hstack([volts, excess]), sample)
             # A step may lead far beyond what the devices can bear; it is taken in parts.
             v_ports = v_ports + np.clip(watched[:, self.slices.ports] - v_ports, -self.largest, self.largest)
-            solutions = self._solve_arrays(v_ports, solutions, _FINEST * self.tolerance)
+            solutions = self._solve_arrays(v_ports, solutions, _FINER * self.tolerance)
             gap = np.abs(watched[:, self.slices.ports] - v_ports).max()
             mismatch = self._mismatch(self._excess(v_ports, solutions, admittances) - excess, solutions)
             if mismatch.max() <= self.tolerance and not gap:
