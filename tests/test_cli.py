@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -77,6 +78,15 @@ def test_simulate_says_how_good_the_circuit_is(ohmweave: CommandLine, digits_bui
     assert done.code == 0
     assert done.out.startswith("simulated by native")
     assert "decision_agreement" in done.out
+
+
+def test_simulate_in_float32_tells_its_error(ohmweave: CommandLine, digits_build: Path) -> None:
+    value = read(ohmweave("simulate", digits_build, *DIGITS, "--precision", "float32", "--threads", 2, "--json"))
+    (remark,) = value["remarks"]
+    found = re.fullmatch(r"float32: at most (\S+) of full scale from float64 on 32 samples", remark)
+    assert found is not None
+    assert 1e-9 < float(found.group(1)) < 1e-5
+    assert value["engine_version"].endswith(" float32")
 
 
 def test_simulate_leaves_out_what_needs_labels(ohmweave: CommandLine, digits_build: Path, tmp_path: Path) -> None:

@@ -262,6 +262,12 @@ def test_a_live_module_an_onnx_file_and_a_graph_make_chips_alike(digits_graph: G
     np.testing.assert_allclose(chip.simulate(x[:4]).logits, digits_chip.simulate(x[:4]).logits, rtol=1e-6)
 
 
+def test_a_prediction_is_the_answer_of_the_whole_circuit(digits_chip: Chip) -> None:
+    x = load_data("digits", "test").x[:40]
+    run = digits_chip.simulate(x)
+    np.testing.assert_allclose(digits_chip.predict(x), run.logits, rtol=0.0, atol=1e-9 * np.abs(run.logits).max())
+
+
 def test_calibration_that_does_not_fit_is_refused(perceptron: Graph) -> None:
     with pytest.raises(DataError) as caught:
         weave(perceptron, calibration=np.ones((2, 4)))

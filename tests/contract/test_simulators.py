@@ -157,7 +157,9 @@ def test_a_diode_is_exponential(engine: Simulator, emission: float) -> None:
 
     expected = [brentq(excess, -6.0, min(a + 1e-9, 2.0), args=(a,), xtol=1e-15, rtol=1e-14) for a in drives.tolist()]
     waves = solve(engine, parts, drives[:, None], "y")
-    np.testing.assert_allclose(waves.volts[:, 0], expected, rtol=1e-7, atol=2e-11)
+    # SPICE's own tolerances are those it still converges with where junctions are.
+    rtol = 1e-9 if engine.name == "native" else 1e-7
+    np.testing.assert_allclose(waves.volts[:, 0], expected, rtol=rtol, atol=2e-11)
 
 
 def random_array(rng: np.random.Generator, *, holes: bool = False) -> Array:
@@ -308,8 +310,9 @@ def test_many_samples_are_each_its_own_operating_point(engine: Simulator) -> Non
     parts = (Instance("r", Resistor(1e3), ("a", "y")), Instance("d", Diode(1e-14), ("y", "0")))
     volts = np.random.default_rng(2).uniform(-1.0, 2.0, (60, 1))
     together = solve(engine, parts, volts, "y").volts
+    rtol = 1e-9 if engine.name == "native" else 1e-7
     for k in (0, 17, 59):
-        np.testing.assert_allclose(together[k], solve(engine, parts, volts[k : k + 1], "y").volts[0], rtol=1e-7)
+        np.testing.assert_allclose(together[k], solve(engine, parts, volts[k : k + 1], "y").volts[0], rtol=rtol)
 
 
 BROKEN: dict[str, Callable[[], Cell]] = {
