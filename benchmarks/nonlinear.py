@@ -247,14 +247,18 @@ def _agreement(sizes: Sequence[int], rows: Mapping[tuple[str, int], Row]) -> lis
 
 def _promise(rows: Mapping[tuple[str, int], Row]) -> list[str]:
     """Whether what is promised of 128 x 128 devices holds in this run."""
-    times = [rows[name, 128].seconds for name in SPICE if (name, 128) in rows]
+    said = [rows[name, 128] for name in SPICE if (name, 128) in rows]
+    # What a vector costs SPICE at the least: in a sweep, once the deck is read.
+    times = [min(row.seconds, row.further) if np.isfinite(row.further) else row.seconds for row in said]
     if (NATIVE, 128) not in rows or (NEWTON, 128) not in rows or not times:
         return []
     exact = rows[NEWTON, 128].amps
     factor = min(times) / rows[NATIVE, 128].seconds
     gap = np.abs(rows[NATIVE, 128].amps[: len(exact)] / exact - 1.0).max()
     word = "KEPT" if factor >= 250 and gap <= 1e-9 else "NOT KEPT"
-    return [f"{word}: 128 x 128 {factor:.0f} times faster than SPICE (250 promised), {gap:.0e} from Newton (1e-9)"]
+    return [
+        f"{word}: 128 x 128 {factor:.0f} times faster a vector than the fastest SPICE (250 promised), {gap:.0e} from Newton (1e-9)"
+    ]
 
 
 if __name__ == "__main__":

@@ -1,12 +1,9 @@
 """Kernels that run without Python's lock do what numpy does."""
 
-import ctypes
-
 import numpy as np
 import pytest
-from scipy.linalg import cython_blas
 
-from ohmweave.simulate.blas import add_product, cholesky, one_thread_each, solve_triangle
+from ohmweave.simulate.blas import add_product, cholesky, solve_triangle
 from ohmweave.units import Array
 
 
@@ -26,32 +23,17 @@ def test_the_pivot_that_is_not_positive_is_counted_from_one() -> None:
     assert cholesky(np.asfortranarray(np.diag([1.0, 2.0, -1.0, 1.0]))) == 3
 
 
-@pytest.mark.parametrize("wide", [True, False])
-def test_a_triangle_is_solved_and_a_product_added_on_the_side_that_is_asked_for(wide: bool) -> None:
-    factor, right = np.asfortranarray(np.tril(fortran(4, 4))), fortran(*((4, 6) if wide else (6, 4)))
-    tall = np.linalg.solve(factor, right if wide else right.T).T
+def test_a_triangle_is_solved_and_a_product_added() -> None:
+    factor, right = np.asfortranarray(np.tril(fortran(4, 4))), fortran(6, 4)
+    tall = np.linalg.solve(factor, right.T).T
     total = fortran(6, 6)
     expected = total + tall @ tall.T
-    solve_triangle(factor, right, wide=wide)
-    np.testing.assert_allclose(right, tall.T if wide else tall, rtol=1e-10)
-    add_product(right, total, wide=wide)
+    solve_triangle(factor, right)
+    np.testing.assert_allclose(right, tall, rtol=1e-10)
+    add_product(right, total)
     np.testing.assert_allclose(np.tril(total), np.tril(expected), rtol=1e-10)
 
 
 def test_a_matrix_in_the_wrong_order_is_refused() -> None:
     with pytest.raises(ValueError, match=r"^expected float64 in Fortran order, found float64 with strides \(24, 8\)$"):
         cholesky(np.ones((3, 3)))
-
-
-def test_threads_of_single_calls_come_back() -> None:
-    library = ctypes.CDLL(cython_blas.__file__)
-    if not hasattr(library, "scipy_openblas_set_num_threads"):
-        pytest.skip("SciPy's BLAS here is not its own OpenBLAS")
-    before = library.scipy_openblas_get_num_threads()
-    library.scipy_openblas_set_num_threads(2)
-    try:
-        with one_thread_each():
-            assert library.scipy_openblas_get_num_threads() == 1
-        assert library.scipy_openblas_get_num_threads() == 2
-    finally:
-        library.scipy_openblas_set_num_threads(before)

@@ -269,3 +269,18 @@ def test_what_does_not_fit_is_refused() -> None:
         CurvedArray(Wires(2, 3, 1.0, 1.0), array.g, Sinh())
     with pytest.raises(ValueError, match="r_row: expected a finite resistance"):
         Wires(2, 2, 0.0, 1.0, rows_both_ends=True)
+
+
+def test_an_overflow_alone_does_not_settle_either() -> None:
+    array = CurvedArray(Wires(3, 3, 1.0, 1.0), np.full((3, 3), 1e-5), Sinh(v0=0.33))
+    found = solve_array(array, np.array([[1e4, 1e4, 1e4, 0.0, 0.0, 0.0]]))
+    assert not found.settled.any()
+
+
+def test_what_all_ports_have_in_common_costs_no_digits() -> None:
+    array = CurvedArray(Wires(32, 32, 1.0, 1.0), np.random.default_rng(0).uniform(1e-6, 1e-4, (32, 32)), Sinh(v0=0.33))
+    volts = np.zeros((1, 64))
+    volts[:, :32] = 1e-4
+    alone, lifted = solve_array(array, volts), solve_array(array, volts + 0.5)
+    assert lifted.settled.all()
+    np.testing.assert_allclose(lifted.port_amps, alone.port_amps, rtol=0.0, atol=1e-11 * np.abs(alone.port_amps).max())

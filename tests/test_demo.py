@@ -21,7 +21,7 @@ from ohmweave.simulate.fake import Fake
 PROGRAM = Path(sys.executable).with_name("ohmweave")
 TREE = [
     "cache",
-    "cache/*.npy",
+    "cache/*.bin",
     "conductances.npz",
     "design.toml",
     "graph.json",
@@ -47,7 +47,7 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def tree(folder: Path) -> list[str]:
     names = (str(item.relative_to(folder)) for item in folder.rglob("*"))
-    return sorted({re.sub(r"^cache/[0-9a-f]{64}\.npy$", "cache/*.npy", name) for name in names})
+    return sorted({re.sub(r"^cache/[0-9a-f]{64}\.bin$", "cache/*.bin", name) for name in names})
 
 
 def cells(table: str) -> dict[str, str]:

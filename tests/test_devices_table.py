@@ -131,3 +131,9 @@ def test_a_mistake_in_a_table_is_told_whole(text: str) -> None:
 def test_a_table_from_python_is_checked_too() -> None:
     with pytest.raises(DesignError, match=r"device\.volts: expected strictly ascending"):
         Table(volts=(0.0, float("nan")), shape=(0.0, 1.0))
+
+
+def test_what_is_no_number_has_none_as_its_value() -> None:
+    table = Table(volts=(-1.0, 0.0, 0.5), shape=(-1.2, 0.0, 0.5))
+    assert np.isnan(table.current(np.array([np.nan]), G)).all()
+    assert np.isfinite(table.current(np.array([1e300, -1e300]), G)).all()

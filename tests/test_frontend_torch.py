@@ -155,9 +155,9 @@ def test_the_input_shape_is_asked_for_where_it_cannot_be_told() -> None:
 
 
 def test_an_unsupported_layer_is_named() -> None:
-    module = nn.Sequential(OrderedDict(conv1=nn.Conv2d(1, 2, 3), flat=nn.Flatten()))
+    module = nn.Sequential(OrderedDict(up=nn.ConvTranspose2d(1, 2, 3), flat=nn.Flatten()))
     assert refused(lambda: from_module(module, (1, 5, 5))).startswith(
-        "layer 'conv1': op Conv is not supported; supported are "
+        "layer 'up': op ConvTranspose is not supported; supported are "
     )
 
 

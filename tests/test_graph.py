@@ -24,6 +24,7 @@ from ohmweave.graph import (
     Softmax,
     Tanh,
 )
+from ohmweave.ops import OPS, Add, Concat, Conv, LeakyRelu, Mul
 from ohmweave.units import Array
 
 WEIGHT = np.array([[1.0, -2.0, 0.5], [0.0, 1.0, -1.0]])
@@ -91,6 +92,36 @@ def test_one_node_may_feed_two() -> None:
     assert graph.node("a").op == Relu()
 
 
+def residual() -> Graph:
+    """y = relu(x) + x, and what three readers of one sum make of it."""
+    nodes = (
+        Node("x", Input((3,))),
+        Node("r", Relu(), ("x",)),
+        Node("sum", Add(), ("r", "x")),
+        Node("square", Mul(), ("sum", "sum")),
+        Node("unread", Tanh(), ("sum",)),
+        Node("joined", Concat(), ("sum", "square", "x")),
+    )
+    return Graph(nodes, ("joined", "sum"))
+
+
+def test_branches_part_and_meet_again() -> None:
+    graph = residual()
+    # x = (-1, 2, 3): relu(x) + x = (-1, 4, 6)
+    assert graph.forward(np.array([[-1.0, 2.0, 3.0]])).tolist() == [[-1, 4, 6, 1, 16, 36, -1, 2, 3]]
+    assert graph.trace(np.array([[-1.0, 2.0, 3.0]]))["sum"].tolist() == [[-1, 4, 6]]
+    assert graph.shapes["joined"] == (9,)
+
+
+def test_samples_computed_a_few_at_a_time_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph, x = residual(), np.arange(33.0).reshape(11, 3) - 15
+    whole = graph.forward(x)
+    # The largest layer has nine values: two samples at a time.
+    monkeypatch.setattr("ohmweave.graph._MOST_VALUES", 19)
+    np.testing.assert_array_equal(graph.forward(x), whole)
+    np.testing.assert_array_equal(graph.trace(x)["joined"], whole)
+
+
 finite = st.floats(-1e6, 1e6)
 
 
@@ -153,6 +184,42 @@ def with_bad_bias() -> Graph:
             "layer 'a': reads 'b', which no earlier layer makes",
         ),
         (lambda: Graph((Node("x", Input((3,))),), ("y",)), "graph: output 'y' is made by no layer"),
+        (
+            lambda: Graph((Node("x", Input((3,))), Node("a", Add(), ("x", "b")), Node("b", Relu(), ("a",))), ("b",)),
+            "layer 'a': reads 'b', which no earlier layer makes",
+        ),
+        (
+            lambda: Graph((Node("x", Input((3,))), Node("a", Relu(), ("a",))), ("a",)),
+            "layer 'a': reads 'a', which no earlier layer makes",
+        ),
+        (
+            lambda: Graph((Node("x", Input((3,))), Node("z", Input((3,)))), ("z",)),
+            "layer 'z': expected one input of the network, found a second; mend the graph",
+        ),
+        (
+            lambda: Graph((Node("x", Input((3,)), ("x",)),), ("x",)),
+            "layer 'x': expected no input, found 1; mend the graph",
+        ),
+        (
+            lambda: Graph((Node("x", Input((3,))), Node("a", Relu(), ("x", "x"))), ("a",)),
+            "layer 'a': expected one input, found 2; mend the graph",
+        ),
+        (lambda: chain(Mul()), "layer 'n1': expected two inputs, found 1; mend the graph"),
+        (
+            lambda: Graph((Node("x", Input((3,))), Node("a", Concat())), ("a",)),
+            "layer 'a': expected one input or more, found 0; mend the graph",
+        ),
+        (
+            lambda: chain(LeakyRelu(float("nan"))),
+            "layer 'n1': expected finite values, found nan in slope; train or export the network again",
+        ),
+        (
+            lambda: chain(Conv(np.full((1, 1, 2, 1), np.inf), np.zeros(1)), shape=(1, 2, 2)),
+            (
+                "layer 'n1': expected finite values, found inf in weight[0, 0, 0, 0] (2 in all); "
+                "train or export the network again"
+            ),
+        ),
     ],
 )
 def test_a_graph_that_cannot_be_is_refused_by_the_layers_name(build: Callable[[], Graph], message: str) -> None:
@@ -162,12 +229,10 @@ def test_a_graph_that_cannot_be_is_refused_by_the_layers_name(build: Callable[[]
 
 
 def test_an_unknown_operation_in_a_packed_graph_is_refused() -> None:
-    structure = {"nodes": [{"name": "x", "op": "Conv", "inputs": [], "attributes": {}}], "outputs": ["x"]}
+    structure = {"nodes": [{"name": "x", "op": "Gru", "inputs": [], "attributes": {}}], "outputs": ["x"]}
     with pytest.raises(ModelError) as caught:
         Graph.unpack(structure, {})
-    assert str(caught.value) == (
-        "x: expected one of Input, Linear, Relu, Tanh, Sigmoid, Identity, Softmax, Flatten, Reshape, found op 'Conv'"
-    )
+    assert str(caught.value) == f"x: expected one of {', '.join(OPS)}, found op 'Gru'"
 
 
 def not_finite() -> Array:

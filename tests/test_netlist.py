@@ -278,15 +278,23 @@ def test_array_names_do_not_collide() -> None:
             Crossbar("t", ("p",), ("0",), None, np.array([[0.0]]), 1.0, 1.0),
             "crossbar t: expected positive finite conductances, found 0.0 at (0, 0)",
         ),
-        (
-            Crossbar("t", ("p",), ("0",), None, np.array([[1e-5]]), -1.0, 1.0),
-            "crossbar t: expected a wire of at least 0 ohm, found -1.0",
-        ),
     ],
 )
 def test_what_spice_would_misread_is_not_written(part: Instance | Crossbar, message: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         text(Cell("top", ("p",), (part,)))
+
+
+@pytest.mark.parametrize(("r_row", "found"), [(-1.0, "-1"), (np.inf, "inf"), (np.nan, "nan")])
+def test_there_is_no_crossbar_of_impossible_wires(r_row: float, found: str) -> None:
+    message = f"crossbar t: expected a wire of at least 0 ohm, found r_row = {found} ohm"
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        Crossbar("t", ("p",), ("0",), None, np.array([[1e-5]]), r_row, 1.0)
+
+
+def test_there_is_no_crossbar_without_crossings() -> None:
+    with pytest.raises(ValueError, match=r"^crossbar t: expected at least one row and one column, found \(1, 0\)$"):
+        Crossbar("t", ("p",), (), None, np.zeros((1, 0)), 1.0, 1.0)
 
 
 def test_a_part_name_may_not_be_used_twice() -> None:

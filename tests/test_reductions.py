@@ -113,7 +113,7 @@ def test_a_key_does_not_depend_on_names_or_on_how_a_missing_device_is_written() 
 def test_what_was_kept_is_not_computed_again(tmp_path: Path, computed: list[str]) -> None:
     tiles, folder = random_tiles(2), tmp_path / "deep" / "kept"
     before = reduce(tiles, cache=folder)
-    assert {path.name for path in folder.iterdir()} == {f"{reduction_key(tile.crossbar)}.npy" for tile in tiles}
+    assert {path.name for path in folder.iterdir()} == {f"{reduction_key(tile.crossbar)}.bin" for tile in tiles}
     computed.clear()
     after = reduce(tiles, cache=folder)
     assert computed == []
@@ -130,16 +130,12 @@ def damage_by_appending(content: bytes) -> bytes:
     return content + b"\0" * 8
 
 
-def damage_in_the_header(content: bytes) -> bytes:
-    return content.replace(b"<f8", b"|O8")
-
-
 def damage_in_one_bit(content: bytes) -> bytes:
     return content[:-100] + bytes([content[-100] ^ 1]) + content[-99:]
 
 
-def damage_by_another_shape(content: bytes) -> bytes:
-    return content.replace(b"(16, 16)", b"(8, 32) ")
+def damage_by_zeros(content: bytes) -> bytes:
+    return bytes(len(content))
 
 
 def damage_by_emptying(content: bytes) -> bytes:
@@ -151,9 +147,8 @@ def damage_by_emptying(content: bytes) -> bytes:
     [
         damage_by_cutting,
         damage_by_appending,
-        damage_in_the_header,
         damage_in_one_bit,
-        damage_by_another_shape,
+        damage_by_zeros,
         damage_by_emptying,
     ],
 )
@@ -172,15 +167,15 @@ def test_a_damaged_file_is_computed_and_written_anew(tmp_path: Path, computed: l
     assert [*tmp_path.iterdir()] == [path]
 
 
-def test_numbers_that_are_no_admittance_are_not_believed(tmp_path: Path, computed: list[str]) -> None:
-    tiles = random_tiles(1)
-    reduce(tiles, cache=tmp_path)
-    (path,) = tmp_path.iterdir()
-    for matrix in (np.eye(16), np.full((16, 16), np.nan), np.arange(256.0).reshape(16, 16)):
-        np.save(path, matrix)
-        computed.clear()
-        reduce(tiles, cache=tmp_path)
-        assert computed == ["t0"]
+def test_the_admittance_of_another_array_is_not_believed(tmp_path: Path, computed: list[str]) -> None:
+    tiles = random_tiles(2)
+    one, other = (tmp_path / f"{reduction_key(tile.crossbar)}.bin" for tile in tiles)
+    expected, _ = reduce(tiles, cache=tmp_path)
+    one.write_bytes(other.read_bytes())
+    computed.clear()
+    found, _ = reduce(tiles, cache=tmp_path)
+    assert computed == ["t0"]
+    np.testing.assert_array_equal(found.admittance, expected.admittance)
 
 
 def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
@@ -197,7 +192,7 @@ def test_a_write_that_fails_leaves_nothing_behind(tmp_path: Path, monkeypatch: p
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(reductions.np, "save", full)
+    monkeypatch.setattr(reductions.os, "fsync", full)
     with pytest.raises(UserError, match="No space left on device"):
         reduce(random_tiles(1), cache=tmp_path)
     assert [*tmp_path.iterdir()] == []
@@ -221,13 +216,10 @@ def test_progress_counts_every_array_in_order_from_the_calling_thread(workers: i
 @pytest.mark.parametrize("workers", [1, 2])
 def test_an_error_names_the_tile(workers: int) -> None:
     tiles = random_tiles(3)
-    tiles[1] = placed(np.array([[1e-5]]), "broken", np.inf)
+    tiles[1] = placed(np.array([[np.inf]]), "broken")
     with pytest.raises(SimulationError) as caught:
         reduce(tiles, workers=workers)
-    assert str(caught.value) == (
-        "tile s0.broken: expected a finite segment resistance above zero, found r_col = inf ohm; "
-        "an array without segments is reduced by reduce_array"
-    )
+    assert str(caught.value) == "tile s0.broken: the array's wires could not be solved (Factor is exactly singular)"
 
 
 def test_there_is_at_least_one_worker() -> None:

@@ -182,7 +182,8 @@ def _keep_results(chip: Chip, directory: Path, partial: Path) -> None:
         same = _read_json(directory / _PLAN)["digests"]["plan"] == chip.plan.digest()
         for folder in (RESULTS, CACHE):
             if same and (directory / folder).is_dir():
-                shutil.copytree(directory / folder, partial / folder)
+                ignore = shutil.ignore_patterns("*.part")
+                shutil.copytree(directory / folder, partial / folder, ignore=ignore, ignore_dangling_symlinks=True)
 
 
 def _write_json(path: Path, value: Mapping[str, Any]) -> None:

@@ -19,13 +19,14 @@ class Bench:
         cell: the cell under test; it becomes one instance named ``x`` at the top of a deck.
         inputs: the cell's driven ports, each by its own ideal voltage source to ground. Ports that
             are neither driven nor probed float.
-        volts: drive voltages, shape [samples, len(inputs)], V.
+        volts: drive voltages over ``scale``, shape [samples, len(inputs)], V.
         probes: nets whose voltage is wanted: the cell's own nets (``"s0_y3"``) or, with dots, nets
             and ports of the instances below (``"s0.c3"``). The wires inside a crossbar are no nets of
             the bench; :mod:`ohmweave.analysis.ir_drop` solves for them.
         sources: dotted paths of instances inside the cell whose branch current and voltage are
             wanted; each is a VoltageSource or Vcvs (``"s0.op3.e1"``).
         input_amps: whether the currents out of the inputs' sources are wanted.
+        scale: volts per unit of ``volts``, so that samples in other units need not be copied.
     """
 
     cell: Cell
@@ -34,6 +35,7 @@ class Bench:
     probes: tuple[str, ...]
     sources: tuple[str, ...] = ()
     input_amps: bool = True
+    scale: float = 1.0
 
     def __post_init__(self) -> None:
         if self.volts.ndim != 2 or self.volts.shape[1] != len(self.inputs):
@@ -41,6 +43,11 @@ class Bench:
         missing = set(self.inputs) - set(self.cell.ports)
         if missing:
             raise ValueError(f"{self.cell.name} has no ports {sorted(missing)}")
+
+    @property
+    def drives(self) -> Array:
+        """Drive voltages, shape [samples, len(inputs)], V."""
+        return self.volts if self.scale == 1.0 else self.volts * self.scale
 
     @property
     def samples(self) -> int:

@@ -13,6 +13,7 @@ from ohmweave.bench import Bench, Waves
 from ohmweave.blocks.opamp import BUFFER
 from ohmweave.build import build, input_nets, layer_names, output_nets
 from ohmweave.circuit import Cell
+from ohmweave.errors import EngineError
 from ohmweave.mapping import Plan
 from ohmweave.netlist import dialect as find_dialect
 from ohmweave.netlist import write
@@ -86,14 +87,21 @@ class Chip:
         Raises:
             DataError, SimulatorMissing, EngineError: as :meth:`simulate`.
         """
+        first, last = self.plan.stages[0], self.plan.stages[-1]
         bench = Bench(
             self.cell,
             input_nets(self.plan),
-            self.plan.input_volts(x),
-            output_nets(self.plan.stages[-1]),
+            self.plan.graph.shaped(x).reshape(len(x), -1),
+            output_nets(last),
             input_amps=False,
+            scale=first.s_in,
         )
-        return self.plan.logits(_engine(engine).run(bench).volts)
+        try:
+            return self.plan.logits(_engine(engine).run(bench).volts)
+        except EngineError:
+            # Samples with values that are no numbers are told as such.
+            self.plan.graph.fit(x)
+            raise
 
     def simulate(self, x: Array, engine: str | Simulator = "native") -> Run:
         """Run samples through the whole circuit.
@@ -121,7 +129,7 @@ class Chip:
         design = self.plan.design
         volts, low, high = waves.source_volts, design.opamp.v_low, design.opamp.v_high
         at_rail = (volts > _NEAR_RAIL * high) | (volts < _NEAR_RAIL * low)
-        beyond = {"inputs": float(np.mean(np.abs(bench.volts) > design.signal.v_read * (1 + 1e-9)))}
+        beyond = {"inputs": float(np.mean(np.abs(bench.drives) > design.signal.v_read * (1 + 1e-9)))}
         for stage in self.plan.stages:
             mine = [
                 column

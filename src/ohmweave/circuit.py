@@ -175,6 +175,13 @@ class Crossbar:
             raise ValueError(
                 f"crossbar {self.name}: g has shape {self.g.shape}, ports ask for {(len(self.rows), len(self.cols))}"
             )
+        for field_name, ohms in (("r_row", self.r_row), ("r_col", self.r_col)):
+            if not 0.0 <= ohms < math.inf:
+                raise ValueError(
+                    f"crossbar {self.name}: expected a wire of at least 0 ohm, found {field_name} = {ohms:g} ohm"
+                )
+        if not self.g.size:
+            raise ValueError(f"crossbar {self.name}: expected at least one row and one column, found {self.g.shape}")
         far = (("far_rows", self.far_rows, self.rows, self.r_row), ("far_cols", self.far_cols, self.cols, self.r_col))
         for field_name, ports, near, ohms in far:
             if ports and len(ports) != len(near):

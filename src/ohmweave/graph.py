@@ -1,14 +1,29 @@
-"""Networks as executable graphs: nodes, operations and the reference forward pass."""
+"""Networks as executable graphs: nodes, their order and the reference forward pass."""
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from ohmweave.errors import DataError, ModelError
+from ohmweave.ops import (
+    OPS,
+    Flatten,
+    Identity,
+    Input,
+    Linear,
+    Op,
+    Relu,
+    Reshape,
+    Shape,
+    Sigmoid,
+    Softmax,
+    Tanh,
+)
 from ohmweave.units import Array
 
 __all__ = [
@@ -22,162 +37,14 @@ __all__ = [
     "Op",
     "Relu",
     "Reshape",
+    "Shape",
     "Sigmoid",
     "Softmax",
     "Tanh",
 ]
 
-Shape = tuple[int, ...]
-
-
-class Op(Protocol):
-    """An operation on batches; shapes leave the batch dimension out."""
-
-    def out_shape(self, *inputs: Shape) -> Shape:
-        """Shape of one sample's result; raises ModelError where the inputs do not fit."""
-        ...
-
-    def forward(self, *inputs: Array) -> Array:
-        """The ideal result, float64 [samples, ...]."""
-        ...
-
-
-@dataclass(frozen=True)
-class Input:
-    """The network's input, one sample of ``shape``."""
-
-    shape: Shape
-
-    def out_shape(self, *inputs: Shape) -> Shape:
-        """The declared shape."""
-        return self.shape
-
-    def forward(self, *inputs: Array) -> Array:
-        """Pass the samples on."""
-        return inputs[0]
-
-
-@dataclass(frozen=True, eq=False)
-class Linear:
-    """y = W x + b.
-
-    W: weight, shape [outputs, inputs]; b: bias, shape [outputs].
-    """
-
-    weight: Array
-    bias: Array
-
-    def __post_init__(self) -> None:
-        # Networks come in single precision; what is mapped and hashed from them is double.
-        for name in ("weight", "bias"):
-            object.__setattr__(self, name, np.asarray(getattr(self, name), dtype=np.float64))
-        if self.weight.ndim != 2 or self.bias.shape != self.weight.shape[:1]:
-            raise ModelError(
-                f"expected a weight of shape [outputs, inputs] and a bias of shape [outputs], "
-                f"found {self.weight.shape} and {self.bias.shape}",
-                where="Linear",
-                remedy="mend the arrays",
-            )
-
-    def out_shape(self, *inputs: Shape) -> Shape:
-        """[outputs], where the input has as many features as W has columns."""
-        (shape,) = inputs
-        if len(shape) != 1 or shape[0] != self.weight.shape[1]:
-            raise ModelError(f"expected an input of shape ({self.weight.shape[1]},), found {shape}")
-        return (self.weight.shape[0],)
-
-    def forward(self, *inputs: Array) -> Array:
-        """W x + b."""
-        return inputs[0] @ self.weight.T + self.bias
-
-
-class _Elementwise:
-    """An operation that keeps its input's shape."""
-
-    def out_shape(self, *inputs: Shape) -> Shape:
-        """The input's shape."""
-        return inputs[0]
-
-
-@dataclass(frozen=True)
-class Relu(_Elementwise):
-    """y = max(x, 0)."""
-
-    def forward(self, *inputs: Array) -> Array:
-        """max(x, 0)."""
-        return np.maximum(inputs[0], 0.0)
-
-
-@dataclass(frozen=True)
-class Tanh(_Elementwise):
-    """y = tanh(x)."""
-
-    def forward(self, *inputs: Array) -> Array:
-        """tanh(x)."""
-        return np.tanh(inputs[0])
-
-
-@dataclass(frozen=True)
-class Sigmoid(_Elementwise):
-    """y = 1 / (1 + exp(-x))."""
-
-    def forward(self, *inputs: Array) -> Array:
-        """1 / (1 + exp(-x)), written so that it cannot overflow."""
-        return 0.5 * (1.0 + np.tanh(0.5 * inputs[0]))
-
-
-@dataclass(frozen=True)
-class Identity(_Elementwise):
-    """y = x; dropout at inference is this too."""
-
-    def forward(self, *inputs: Array) -> Array:
-        """x."""
-        return inputs[0]
-
-
-@dataclass(frozen=True)
-class Softmax(_Elementwise):
-    """y_i = exp(x_i) / sum_j exp(x_j) over the last axis; stays on the host, outside the circuit."""
-
-    def forward(self, *inputs: Array) -> Array:
-        """The exponentials' shares, shifted by the maximum against overflow."""
-        shifted = np.exp(inputs[0] - inputs[0].max(axis=-1, keepdims=True))
-        return np.asarray(shifted / shifted.sum(axis=-1, keepdims=True))
-
-
-@dataclass(frozen=True)
-class Flatten:
-    """All features of a sample in one row."""
-
-    def out_shape(self, *inputs: Shape) -> Shape:
-        """[product of the input's dimensions]."""
-        return (int(np.prod(inputs[0])),)
-
-    def forward(self, *inputs: Array) -> Array:
-        """The same values, [samples, features]."""
-        return inputs[0].reshape(len(inputs[0]), -1)
-
-
-@dataclass(frozen=True)
-class Reshape:
-    """The same values of a sample in another ``shape``."""
-
-    shape: Shape
-
-    def out_shape(self, *inputs: Shape) -> Shape:
-        """The target shape, where it holds as many values as the input."""
-        if np.prod(self.shape) != np.prod(inputs[0]):
-            raise ModelError(f"expected an input with {int(np.prod(self.shape))} values, found shape {inputs[0]}")
-        return self.shape
-
-    def forward(self, *inputs: Array) -> Array:
-        """The reshaped samples."""
-        return inputs[0].reshape(len(inputs[0]), *self.shape)
-
-
-OPS: Mapping[str, type[Any]] = {
-    op.__name__: op for op in (Input, Linear, Relu, Tanh, Sigmoid, Identity, Softmax, Flatten, Reshape)
-}
+# Values of the largest layer computed at a time, 64 MiB of them: a whole test set of pictures fits no memory.
+_MOST_VALUES = 2**23
 
 
 @dataclass(frozen=True)
@@ -223,14 +90,25 @@ class Graph:
         Returns:
             The first output, float64 [samples, ...].
         """
-        return self.trace(x)[self.outputs[0]]
+        samples, wanted = self.fit(x), self.outputs[0]
+        step = max(1, _MOST_VALUES // max(math.prod(shape) for shape in self.shapes.values()))
+        parts = [self._values(samples[i : i + step], {wanted})[wanted] for i in range(0, len(samples), step)]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def trace(self, x: Array) -> dict[str, Array]:
         """The ideal value of every node, by name; ``x`` as in :meth:`forward`."""
+        return self._values(self.fit(x), self.shapes)
+
+    def _values(self, samples: Array, wanted: Collection[str]) -> dict[str, Array]:
+        """The values of the wanted nodes; every other one is let go once its last reader has run."""
+        last = {name: reader for reader in self.nodes for name in reader.inputs}
         values: dict[str, Array] = {}
         for node in self.nodes:
-            arguments = [values[name] for name in node.inputs] or [self.fit(x)]
+            arguments = [values[name] for name in node.inputs] or [samples]
             values[node.name] = node.op.forward(*arguments)
+            for name in (*dict.fromkeys(node.inputs), node.name):
+                if name not in wanted and last.get(name, node) is node:
+                    del values[name]
         return values
 
     def fit(self, x: Array) -> Array:
@@ -238,6 +116,23 @@ class Graph:
 
         Raises:
             DataError: another number of values a sample, or values that are not finite.
+        """
+        x = self.shaped(x)
+        bad = np.argwhere(~np.isfinite(x.reshape(len(x), -1)))
+        if len(bad):
+            raise DataError(
+                f"expected finite values, found {x.reshape(len(x), -1)[tuple(bad[0])]} "
+                f"at sample {bad[0][0]}, feature {bad[0][1]}",
+                where="data",
+                remedy="clean the data",
+            )
+        return x
+
+    def shaped(self, x: Array) -> Array:
+        """Bring samples into the input's shape, float64, whatever their values are.
+
+        Raises:
+            DataError: no samples, or another number of values a sample.
         """
         x = np.asarray(x, dtype=np.float64)
         values = int(np.prod(self.input_shape))
@@ -249,14 +144,6 @@ class Graph:
                 where="data",
                 remedy="give data that fits the network's input",
             )
-        bad = np.argwhere(~np.isfinite(x.reshape(len(x), -1)))
-        if len(bad):
-            raise DataError(
-                f"expected finite values, found {x.reshape(len(x), -1)[tuple(bad[0])]} "
-                f"at sample {bad[0][0]}, feature {bad[0][1]}",
-                where="data",
-                remedy="clean the data",
-            )
         return x.reshape(len(x), *self.input_shape)
 
     def digest(self) -> str:
@@ -264,7 +151,8 @@ class Graph:
         structure, arrays = self.pack()
         state = hashlib.sha256(json.dumps(structure, sort_keys=True).encode())
         for name in sorted(arrays):
-            state.update(name.encode() + np.ascontiguousarray(arrays[name]).tobytes())
+            # The shape counts: a kernel of 1 x 4 taps is not one of 4 x 1 with the same numbers.
+            state.update(f"{name} {arrays[name].shape}".encode() + np.ascontiguousarray(arrays[name]).tobytes())
         return state.hexdigest()
 
     def pack(self) -> tuple[dict[str, Any], dict[str, Array]]:
@@ -305,19 +193,7 @@ def _check(nodes: tuple[Node, ...], outputs: tuple[str, ...]) -> dict[str, Shape
     if not nodes or not isinstance(nodes[0].op, Input):
         raise ModelError("expected the network to begin with its input", where="graph")
     for node in nodes:
-        if node.name in shapes:
-            raise ModelError(
-                "this name is used twice", where=f"layer {node.name!r}", remedy="give each layer its own name"
-            )
-        if len(node.inputs) != (0 if isinstance(node.op, Input) else 1):
-            raise ModelError(
-                f"expected {'no input' if isinstance(node.op, Input) else 'one input'}, found {len(node.inputs)}",
-                where=f"layer {node.name!r}",
-                remedy="mend the graph",
-            )
-        unknown = [name for name in node.inputs if name not in shapes]
-        if unknown:
-            raise ModelError(f"reads {unknown[0]!r}, which no earlier layer makes", where=f"layer {node.name!r}")
+        _check_place(node, shapes)
         _check_finite(node)
         try:
             shapes[node.name] = node.op.out_shape(*(shapes[name] for name in node.inputs))
@@ -329,15 +205,34 @@ def _check(nodes: tuple[Node, ...], outputs: tuple[str, ...]) -> dict[str, Shape
     return shapes
 
 
+def _check_place(node: Node, earlier: Collection[str]) -> None:
+    where = f"layer {node.name!r}"
+    if node.name in earlier:
+        raise ModelError("this name is used twice", where=where, remedy="give each layer its own name")
+    if earlier and isinstance(node.op, Input):
+        raise ModelError("expected one input of the network, found a second", where=where, remedy="mend the graph")
+    arity = node.op.arity
+    if len(node.inputs) != arity and (arity is not None or not node.inputs):
+        wanted = "one input or more" if arity is None else ("no input", "one input", "two inputs")[arity]
+        raise ModelError(f"expected {wanted}, found {len(node.inputs)}", where=where, remedy="mend the graph")
+    unknown = [name for name in node.inputs if name not in earlier]
+    if unknown:
+        # This is also what a cycle comes to: one of its layers reads a later one.
+        raise ModelError(f"reads {unknown[0]!r}, which no earlier layer makes", where=where)
+
+
 def _check_finite(node: Node) -> None:
-    if not isinstance(node.op, Linear):
-        return
-    for label, values in (("weight", node.op.weight), ("bias", node.op.bias)):
+    for item in fields(node.op):  # type: ignore[arg-type]
+        value = getattr(node.op, item.name)
+        if not isinstance(value, np.ndarray | float):
+            continue
+        values = np.asarray(value)
         bad = np.argwhere(~np.isfinite(values))
         if len(bad):
             index = tuple(int(i) for i in bad[0])
+            place = f"{item.name}{list(index)} ({len(bad)} in all)" if index else item.name
             raise ModelError(
-                f"expected finite values, found {values[index]} in {label}{list(index)} ({len(bad)} in all)",
+                f"expected finite values, found {values[index]} in {place}",
                 where=f"layer {node.name!r}",
                 remedy="train or export the network again",
             )

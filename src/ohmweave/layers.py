@@ -9,6 +9,7 @@ from ohmweave.graph import Flatten, Graph, Identity, Linear, Node, Relu, Reshape
 __all__ = ["activation_kind", "split_stages"]
 
 _ACTIVATIONS: Mapping[type[Any], str] = {Relu: "relu", Tanh: "tanh", Sigmoid: "sigmoid"}
+_MAPPED: tuple[type[Any], ...] = (Linear, *_ACTIVATIONS, Flatten, Reshape, Identity, Softmax)
 
 
 def activation_kind(stage: Sequence[Node]) -> str:
@@ -23,12 +24,14 @@ def split_stages(graph: Graph) -> tuple[list[list[Node]], list[Node]]:
         The nodes of each stage, its weights first; and the nodes after the last one.
 
     Raises:
-        ModelError: a branch, an activation without weights, something after Softmax, no weights at all.
+        ModelError: an operation without a circuit, a branch, an activation without weights, something
+            after Softmax, no weights at all.
     """
     chains: list[list[Node]] = []
     host: list[Node] = []
     previous = graph.nodes[0].name
     for node in graph.nodes[1:]:
+        _check_mapped(node)
         if node.inputs != (previous,):
             raise ModelError(
                 f"expected a chain of layers, found one that reads {', '.join(node.inputs)} instead of {previous}",
@@ -52,6 +55,16 @@ def split_stages(graph: Graph) -> tuple[list[list[Node]], list[Node]]:
     if graph.outputs != (previous,):
         raise ModelError(f"expected one output, the last layer {previous!r}, found {graph.outputs}", where="graph")
     return chains, host
+
+
+def _check_mapped(node: Node) -> None:
+    if not isinstance(node.op, _MAPPED):
+        raise ModelError(
+            f"expected an operation with a circuit ({', '.join(op.__name__ for op in _MAPPED)}), "
+            f"found {type(node.op).__name__}",
+            where=f"layer {node.name!r}",
+            remedy="give a perceptron: convolutional networks can be read and run as software, but not mapped yet",
+        )
 
 
 def _on_host(node: Node, *, first: bool) -> Node:

@@ -64,7 +64,7 @@ def power(bench: Bench, waves: Waves, quiescent: float, rails: tuple[float, floa
         quiescent: power at rest, W.
         rails: the op-amps' supply voltages, low and high, V.
     """
-    parts: dict[str, Array] = {"drivers": (bench.volts * waves.input_amps).sum(axis=1)}
+    parts: dict[str, Array] = {"drivers": (bench.drives * waves.input_amps).sum(axis=1)}
     delivered = waves.source_volts * waves.source_amps
     for column, path in enumerate(bench.sources):
         name = _part(path)

@@ -66,7 +66,9 @@ class _Cubics:
         knots, per_volt, before = self._buckets
         if not per_volt:
             return np.asarray(np.searchsorted(knots, x, side="right"))
-        first = before[((np.clip(x, knots[0], knots[-1]) - knots[0]) * per_volt).astype(np.intp)]
+        # What is no number may be looked up anywhere: its value is none either.
+        there = np.nan_to_num(np.clip(x, knots[0], knots[-1]), nan=float(knots[0]))
+        first = before[((there - knots[0]) * per_volt).astype(np.intp)]
         return np.asarray(first + (x >= knots[first]))
 
     def expression(self, x: str) -> str:

@@ -1,7 +1,7 @@
 """ONNX models, from files or from memory, to graphs."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,11 @@ from onnx import helper, numpy_helper
 
 from ohmweave.errors import ModelError
 from ohmweave.frontend.external import external_tensors, inline_external
-from ohmweave.frontend.onnx_ops import HANDLERS, Call, Constant, add_bias, refuse
-from ohmweave.graph import Graph, Input, Linear, Node, Shape
+from ohmweave.frontend.onnx_call import Call, Constant, refuse
+from ohmweave.frontend.onnx_dense import add_bias
+from ohmweave.frontend.onnx_ops import HANDLERS, JOINTS
+from ohmweave.graph import Graph, Node
+from ohmweave.ops import Conv, Input, Linear, Op, Shape
 
 __all__ = ["from_onnx"]
 
@@ -24,10 +27,11 @@ _OLDEST_OPSET = 7
 _FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16)
 # Operations on constants that are carried out on reading. The second group can make values larger
 # than what it reads, so it is for shape vectors only.
-_SAME_SIZE = ("Identity", "Transpose", "Cast", "Squeeze", "Unsqueeze")
-_SHAPE_SIZE = ("Gather", "Concat", "Slice")
+_SAME_SIZE = ("Identity", "Transpose", "Cast", "Squeeze", "Unsqueeze", "Reshape")
+_ARITHMETIC = ("Add", "Sub", "Mul", "Div")
+_SHAPE_SIZE = ("Gather", "Concat", "Slice", "ConstantOfShape", *_ARITHMETIC)
 _LARGEST_SHAPE = 1024
-_SUPPORTED = "Add (of a constant to Gemm or MatMul), " + ", ".join(HANDLERS)
+_SUPPORTED = ", ".join(sorted((*HANDLERS, *JOINTS)))
 
 
 def from_onnx(model: onnx.ModelProto | Path) -> Graph:
@@ -94,7 +98,9 @@ def _convert(model: onnx.ModelProto, where: str) -> Graph:
             where=where,
             remedy="export it again with opset 13 or later",
         )
-    return _Reader(model, opset, where).graph()
+    # Numbers that are not finite are refused by the graph, which names their layer; no warning need precede it.
+    with np.errstate(invalid="ignore", over="ignore"):
+        return _Reader(model, opset, where).graph()
 
 
 def _input(graph: onnx.GraphProto, where: str) -> tuple[str, Shape, int | None]:
@@ -175,8 +181,10 @@ class _Reader:
             self.constants[node.output[0]] = self._shape(node)
         elif not computed and node.op_type in _SAME_SIZE + _SHAPE_SIZE:
             self.constants[node.output[0]] = self._fold(node, constants, name)
-        elif node.op_type == "Add":
+        elif node.op_type == "Add" and len(computed) < len(node.input):
             self._add(node, constants, name)
+        elif node.op_type in JOINTS:
+            self._joint(node, name)
         elif node.op_type in HANDLERS:
             self._layer(node, constants, name)
         else:
@@ -198,32 +206,50 @@ class _Reader:
                 f"expected {node.op_type} of one computed input and constants, found inputs {list(node.input)}",
                 "only layers with fixed weights can be mapped to a crossbar",
             )
-        source = self.values[node.input[0]]
+        self._place(node, HANDLERS[node.op_type], (self.values[node.input[0]],), tuple(constants[1:]), name)
+
+    def _joint(self, node: onnx.NodeProto, name: str) -> None:
+        if any(value not in self.values for value in node.input):
+            raise refuse(
+                name,
+                f"expected {node.op_type} of computed inputs alone, found inputs {list(node.input)}",
+                "put constants into the weights of a layer",
+            )
+        self._place(node, JOINTS[node.op_type], tuple(self.values[value] for value in node.input), (), name)
+
+    def _place(
+        self,
+        node: onnx.NodeProto,
+        handler: Callable[[Call], Op],
+        sources: tuple[str, ...],
+        constants: tuple[Constant | None, ...],
+        name: str,
+    ) -> None:
         attributes = {item.name: helper.get_attribute_value(item) for item in node.attribute}
-        call = Call(
-            node.op_type, name, self.shapes[source], tuple(constants[1:]), attributes, self.batch, self.opset
-        )  # fmt: skip
-        op = HANDLERS[node.op_type](call)
-        self.nodes[name] = Node(name, op, (source,))
+        outputs = sum(bool(value) for value in node.output)
+        shapes = [self.shapes[source] for source in sources]
+        call = Call(node.op_type, name, shapes[0], constants, attributes, outputs, self.batch, self.opset)
         try:
-            self.shapes[name] = op.out_shape(self.shapes[source])
+            op = handler(call)
+            self.shapes[name] = op.out_shape(*shapes)
         except ModelError as error:
             raise refuse(name, error.message, error.remedy) from error
+        self.nodes[name] = Node(name, op, sources)
         self.values[node.output[0]] = name
 
     def _add(self, node: onnx.NodeProto, constants: Sequence[Constant | None], name: str) -> None:
-        """A constant added to a linear layer's output is that layer's bias."""
+        """A constant added to the output of a layer with weights is that layer's bias."""
         terms = [
             (v, c) for v, c in zip(node.input, reversed(constants), strict=True) if v in self.values and c is not None
         ]
         readers = [other for other in self.live if terms and terms[0][0] in other.input]
         shown = terms and terms[0][0] in {value.name for value in self.model.graph.output}
         layer = self.nodes[self.values[terms[0][0]]] if terms else None
-        if layer is None or not isinstance(layer.op, Linear) or len(readers) != 1 or shown:
+        if layer is None or not isinstance(layer.op, Linear | Conv) or len(readers) != 1 or shown:
             raise refuse(
                 name,
-                f"expected Add of a constant to the output of Gemm or MatMul, found inputs {list(node.input)}",
-                "write it as the bias of a linear layer",
+                f"expected Add of a constant to the output of Gemm, MatMul or Conv, found inputs {list(node.input)}",
+                "write it as the bias of a layer",
             )
         values = terms[0][1]
         assert values is not None
@@ -238,9 +264,14 @@ class _Reader:
 
     def _fold(self, node: onnx.NodeProto, constants: Sequence[Constant | None], name: str) -> Constant:
         """Carry out an operation on constants with the reference implementation of ONNX."""
-        size = sum(constant.size for constant in constants if constant is not None)
+        given = [constant for constant in constants if constant is not None]
+        filled = node.op_type == "ConstantOfShape"
+        size = prod(given[0].ravel().tolist()) if filled else sum(constant.size for constant in given)
         if node.op_type in _SHAPE_SIZE and size > _LARGEST_SHAPE:
             raise self._unsupported(name, f"{node.op_type} of {size} constant values")
+        if node.op_type in _ARITHMETIC and any(one.dtype.kind == "i" and one.min() < 0 for one in given):
+            # A symbolic batch is written -1: half of it would pass for a size.
+            raise self._unsupported(name, f"{node.op_type} of a symbolic or negative size")
         names = [value for value in node.input if value]
         slots = [helper.make_empty_tensor_value_info(value) for value in (*dict.fromkeys(names), node.output[0])]
         graph = helper.make_graph([node], "constants", slots[:-1], slots[-1:])

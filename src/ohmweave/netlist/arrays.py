@@ -24,12 +24,9 @@ def array_text(crossbar: Crossbar, dialect: Dialect) -> Iterator[str]:
     """Yield the lines of the columns' far ends, then those of each row of an array, line breaks included.
 
     Raises:
-        ValueError: a conductance that is not positive and finite, or a negative wire resistance.
+        ValueError: a conductance that is not positive and finite.
     """
     m, n = crossbar.g.shape
-    for resistance in (crossbar.r_row, crossbar.r_col):
-        if not 0.0 <= resistance < np.inf:
-            raise ValueError(f"crossbar {crossbar.name}: expected a wire of at least 0 ohm, found {resistance}")
     present = ~np.isnan(crossbar.g)
     whole = np.all(present, axis=1)
     values = _values(crossbar, present)

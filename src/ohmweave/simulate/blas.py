@@ -1,4 +1,4 @@
-"""Three dense kernels of BLAS and LAPACK without Python's lock, so that threads can work side by side.
+"""Dense kernels of BLAS and LAPACK without Python's lock, so that threads can work side by side.
 
 SciPy's own wrappers hold the lock while they compute. These call the same routines of the same library
 by the addresses that SciPy publishes for compiled code (``scipy.linalg.cython_blas``, ``cython_lapack``);
@@ -6,42 +6,19 @@ by the addresses that SciPy publishes for compiled code (``scipy.linalg.cython_b
 """
 
 import ctypes
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 import numpy as np
-from scipy.linalg import cython_blas
 
 from ohmweave.units import Array
 
-__all__ = ["add_product", "cholesky", "one_thread_each", "solve_triangle"]
+__all__ = ["add_product", "cholesky", "solve_triangle"]
 
-_BOXES: Mapping[type, Callable[[Any], Any]] = {bytes: ctypes.c_char, int: ctypes.c_int, float: ctypes.c_double}
-_PREFIXES = ("scipy_openblas", "openblas")
-
-
-@contextmanager
-def one_thread_each() -> Iterator[None]:
-    """Keep SciPy's BLAS from dividing single calls among threads, for callers that have threads of their own.
-
-    Where the library is not OpenBLAS nothing changes. The setting is the process's: not to be nested.
-    """
-    # Its dependencies are searched too, and the BLAS is one of them.
-    library = ctypes.CDLL(cython_blas.__file__)
-    found = [prefix for prefix in _PREFIXES if hasattr(library, f"{prefix}_set_num_threads")]
-    if not found:
-        yield
-        return
-    get = getattr(library, f"{found[0]}_get_num_threads")
-    put = getattr(library, f"{found[0]}_set_num_threads")
-    before = get()
-    put(1)
-    try:
-        yield
-    finally:
-        put(before)
+# Read only, as threads share it.
+_ONE = ctypes.c_double(1.0)
+_ALPHABET = ctypes.create_string_buffer(bytes(range(128)))
 
 
 @cache
@@ -53,10 +30,10 @@ def _routine(module: str, name: str, arguments: int) -> Callable[..., None]:
     return ctypes.CFUNCTYPE(None, *(ctypes.c_void_p,) * arguments)(address)
 
 
-def _call(module: str, name: str, *arguments: Any) -> None:
-    """Call a Fortran routine, every argument by reference: letters, whole numbers, numbers and matrices."""
-    boxes = [each if isinstance(each, np.ndarray | ctypes.c_int) else _BOXES[type(each)](each) for each in arguments]
-    places = [_place(box) if isinstance(box, np.ndarray) else ctypes.addressof(box) for box in boxes]
+def _call(module: str, name: str, letters: bytes, *arguments: Any) -> None:
+    """Call a Fortran routine, every argument by reference: letters, then numbers in boxes and matrices."""
+    places = [ctypes.addressof(_ALPHABET) + letter for letter in letters]
+    places += [_place(each) if isinstance(each, np.ndarray) else ctypes.addressof(each) for each in arguments]
     _routine(module, name, len(places))(*places)
 
 
@@ -75,20 +52,28 @@ def cholesky(matrix: Array) -> int:
     Returns:
         0, or the number of the first pivot that is not positive.
     """
-    n, failed = len(matrix), ctypes.c_int(0)
+    n, failed = ctypes.c_int(len(matrix)), ctypes.c_int(0)
     _call("cython_lapack", "dpotrf", b"L", n, matrix, n, failed)
     return failed.value
 
 
-def solve_triangle(factor: Array, right: Array, *, wide: bool) -> None:
-    """Make ``right`` L^-1 ``right`` ([n, k], ``wide``) or ``right`` L^-T ([k, n]) in place (BLAS trsm)."""
-    rows, cols = right.shape
-    letters = (b"L", b"L", b"N", b"N") if wide else (b"R", b"L", b"T", b"N")
-    _call("cython_blas", "dtrsm", *letters, rows, cols, 1.0, factor, len(factor), right, rows)
+def solve_triangle(factor: Array, right: Array) -> None:
+    """Make ``right`` ``right`` L^-T in place, by the inverse of L (LAPACK trtri, BLAS trmm).
+
+    That is faster than BLAS trsm, which does the same, and where L is the factor of an M-matrix, and so its
+    inverse positive, no less exact.
+
+    Args:
+        factor: L, shape [n, n], without zeros on its diagonal; becomes L^-1. Only the lower triangle is used.
+        right: shape [k, n].
+    """
+    k, n = (ctypes.c_int(size) for size in right.shape)
+    failed = ctypes.c_int(0)
+    _call("cython_lapack", "dtrtri", b"LN", n, factor, n, failed)
+    _call("cython_blas", "dtrmm", b"RLTN", k, n, _ONE, factor, n, right, k)
 
 
-def add_product(shares: Array, total: Array, *, wide: bool) -> None:
-    """Add Z^T Z (Z of shape [n, k], ``wide``) or Z Z^T ([k, n]) to the lower triangle of ``total`` (BLAS syrk)."""
-    k, n = len(total), shares.shape[0 if wide else 1]
-    turned = b"T" if wide else b"N"
-    _call("cython_blas", "dsyrk", b"L", turned, k, n, 1.0, shares, shares.shape[0], 1.0, total, k)
+def add_product(shares: Array, total: Array) -> None:
+    """Add Z Z^T (Z of shape [k, n]) to the lower triangle of ``total`` (BLAS syrk)."""
+    k, n = (ctypes.c_int(size) for size in shares.shape)
+    _call("cython_blas", "dsyrk", b"LN", k, n, _ONE, shares, k, _ONE, total, k)

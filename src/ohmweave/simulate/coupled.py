@@ -13,14 +13,13 @@ solved by Newton's method: Y is then taken anew, at the sample's own device volt
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ohmweave.circuit import DeviceLaw
 from ohmweave.errors import ConvergenceError
-from ohmweave.simulate.curved import ArraySolution, CurvedArray, Wires, solve_array
+from ohmweave.simulate.curved import ArraySolution, CurvedArray, settle_array, solve_array
 from ohmweave.simulate.drops import LANES
 from ohmweave.simulate.elaborate import PlacedCrossbar
 from ohmweave.simulate.linear import Watched
@@ -34,12 +33,11 @@ __all__ = ["Coupled", "Linearise"]
 class Linearise(Protocol):
     """Makes a circuit whose nonlinear arrays are linearised."""
 
-    def __call__(self, slopes: Sequence[Array], *, keep: bool) -> tuple[list[Array], OperatingPoints]:
+    def __call__(self, slopes: Sequence[Array]) -> tuple[list[Array], OperatingPoints]:
         """The port admittance of each nonlinear array, and the circuit.
 
         Args:
             slopes: conductance of every device of these arrays, each [m, n], S.
-            keep: whether the same may be asked for again, in another run.
         """
         ...
 
@@ -84,7 +82,7 @@ class Coupled:
         self.largest, self.tolerance = largest, tolerance
         self.arrays = [_curved(placed) for placed in crossbars]
         chords = [_chord(placed, array, largest) for placed, array in zip(crossbars, self.arrays, strict=True)]
-        self.admittances, self.points = linearise(chords, keep=True)
+        self.admittances, self.points = linearise(chords)
         edges = np.cumsum([0, *(array.wires.ports for array in self.arrays)])
         self.spans = [slice(int(a), int(b)) for a, b in pairwise(edges)]
 
@@ -164,7 +162,7 @@ class Coupled:
             if mismatch.max() <= self.tolerance and not gap:
                 return watched
             slopes = [_slopes(array, found) for array, found in zip(self.arrays, solutions, strict=True)]
-            admittances, points = self.linearise(slopes, keep=False)
+            admittances, points = self.linearise(slopes)
             excess = self._excess(v_ports, solutions, admittances)
         assert solutions is not None
         worst = int(np.argmax([found.residual[0] for found in solutions]))
@@ -175,18 +173,12 @@ class Coupled:
             remedy="lower signal.v_read or the device's nonlinearity",
         )
 
-    def _solve_arrays(self, watched: Array, start: list[ArraySolution] | None, tolerance: float) -> list[ArraySolution]:
-        v_ports = np.ascontiguousarray(watched[:, self.slices.ports])
-        return [
-            solve_array(
-                array,
-                v_ports[:, span],
-                None if start is None else start[index],
-                tolerance=tolerance,
-                threads=self.threads,
-            )
-            for index, (array, span) in enumerate(zip(self.arrays, self.spans, strict=True))
-        ]
+    def _solve_arrays(self, v_ports: Array, start: list[ArraySolution] | None, tolerance: float) -> list[ArraySolution]:
+        options: dict[str, Any] = {"tolerance": tolerance, "threads": self.threads}
+        parts = [(array, v_ports[:, span]) for array, span in zip(self.arrays, self.spans, strict=True)]
+        if start is None:
+            return [settle_array(array, part, **options) for array, part in parts]
+        return [solve_array(array, part, before, **options) for (array, part), before in zip(parts, start, strict=True)]
 
     def _excess(self, v_ports: Array, solutions: Sequence[ArraySolution], admittances: Sequence[Array]) -> Array:
         """e = F(v_P) - Y v_P of all arrays side by side, [samples, ports], A."""
@@ -199,7 +191,7 @@ class Coupled:
             (np.abs(change).max(axis=1), np.max([np.abs(found.port_amps).max(axis=1) for found in solutions], axis=0)),
             (
                 np.max([found.residual for found in solutions], axis=0),
-                np.max([_largest(found) for found in solutions], axis=0),
+                np.max([found.largest for found in solutions], axis=0),
             ),
         ]
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -208,18 +200,11 @@ class Coupled:
 
 
 def _curved(placed: PlacedCrossbar) -> CurvedArray:
-    array, law = placed.crossbar, _law(placed)
-    m, n = array.g.shape
-    wires = Wires(m, n, array.r_row, array.r_col, bool(array.far_rows), bool(array.far_cols))
-    return CurvedArray(wires, array.g, law)
-
-
-def _law(placed: PlacedCrossbar) -> DeviceLaw:
     device = placed.crossbar.device
-    assert device is not None
-    if device.law is None:
-        raise ConvergenceError(f"device cell {device.name} has no current law", where=f"tile {placed.path}")
-    return device.law
+    if device is None or device.law is None:
+        name = "" if device is None else device.name
+        raise ConvergenceError(f"device cell {name} has no current law", where=f"tile {placed.path}")
+    return CurvedArray.of(placed.crossbar)
 
 
 def _chord(placed: PlacedCrossbar, array: CurvedArray, largest: float) -> Array:
@@ -235,12 +220,6 @@ def _chord(placed: PlacedCrossbar, array: CurvedArray, largest: float) -> Array:
             remedy="lower signal.v_read, or the device's nonlinearity, or mend inputs far beyond the calibration data",
         )
     return np.asarray(0.5 * (rest + np.minimum(driven, _STEEPEST * rest)))
-
-
-def _largest(found: ArraySolution) -> Array:
-    """Largest device current of each sample, A."""
-    by_lane = np.abs(found.lanes).reshape(len(found.lanes), -1, LANES).max(axis=1)
-    return np.asarray(by_lane.ravel()[: len(found.v_ports)])
 
 
 def _slopes(array: CurvedArray, found: ArraySolution) -> Array:

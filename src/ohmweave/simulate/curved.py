@@ -95,6 +95,7 @@ class ArraySolution:
     Args:
         port_amps: current into each port, shape [samples, ports], A: sums of the device currents i.
         residual: largest difference of any device's f(v) from its i, shape [samples], A.
+        largest: largest current of any device, shape [samples], A.
         settled: which samples reached the tolerance, shape [samples].
         steps: Newton steps taken, shape [samples].
         lanes: device currents i as the kernels hold them, shape [groups, m, n LANES], A.
@@ -104,6 +105,7 @@ class ArraySolution:
 
     port_amps: Array
     residual: Array
+    largest: Array
     settled: NDArray[np.bool_]
     steps: NDArray[np.int64]
     lanes: Array
@@ -149,7 +151,9 @@ class _Ends:
         samples, m, n = len(v_ports), wires.m, wires.n
         # The last group is filled up with its last sample: lanes cost the same, full or not.
         places = np.minimum(np.arange(-(-samples // LANES) * LANES), samples - 1)
-        by_port = np.moveaxis(v_ports[places].reshape(-1, LANES, wires.ports), 1, 2)
+        # Currents do not know what all ports have in common, and rounding should not either.
+        level = v_ports[places] - v_ports[places, m : m + 1]
+        by_port = np.moveaxis(level.reshape(-1, LANES, wires.ports), 1, 2)
         near_rows, near_cols = by_port[:, :m], by_port[:, m : m + n]
         far_rows, far_cols = near_rows, near_cols
         if wires.rows_both_ends:
@@ -197,6 +201,7 @@ def solve_array(
         np.empty((groups, wires.m, wires.n * LANES)),
         np.empty((groups, wires.ports, LANES)),
         np.empty((groups, LANES)),
+        np.empty((groups, LANES)),
         np.empty((groups, LANES), dtype=bool),
         np.empty((groups, LANES), dtype=np.int64),
     )
@@ -213,8 +218,16 @@ def solve_array(
             list(pool.map(solve, np.array_split(np.arange(groups), threads)))
     samples = slice(len(v_ports))
     port_amps = np.moveaxis(found.port_amps, 2, 1).reshape(-1, wires.ports)[samples]
-    residual, settled, steps = found.residual.ravel(), found.settled.ravel(), found.steps.ravel()
-    return ArraySolution(port_amps, residual[samples], settled[samples], steps[samples], found.amps, wires, v_ports)
+    return ArraySolution(
+        port_amps,
+        residual=found.residual.ravel()[samples],
+        largest=found.largest.ravel()[samples],
+        settled=found.settled.ravel()[samples],
+        steps=found.steps.ravel()[samples],
+        lanes=found.amps,
+        wires=wires,
+        v_ports=v_ports,
+    )
 
 
 def settle_array(
@@ -235,7 +248,7 @@ def settle_array(
             array, scale * v_ports[left], again, tolerance=tolerance, most_steps=most_steps, threads=threads
         )
     assert again is not None
-    for name in ("port_amps", "residual", "settled", "steps"):
+    for name in ("port_amps", "residual", "largest", "settled", "steps"):
         getattr(found, name)[left] = getattr(again, name)
     by_lane = found.lanes.reshape(-1, array.wires.m, array.wires.n, LANES)
     by_lane[left // LANES, :, :, left % LANES] = again.device_amps
@@ -249,6 +262,7 @@ class _Found:
     amps: Array
     port_amps: Array
     residual: Array
+    largest: Array
     settled: NDArray[np.bool_]
     steps: NDArray[np.int64]
 
@@ -271,16 +285,17 @@ class _Solver:
         wired, held = found.amps[group], (ends.rows[group], ends.cols[group])
         wired[:] = 0.0 if start is None else np.nan_to_num(start[group])
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # a runaway is seen by its residual
-            steps, settled, residual = self._newton(wired, held)
-        found.residual[group], found.settled[group], found.steps[group] = residual, settled, steps
+            steps, settled, residual, largest = self._newton(wired, held)
+        found.residual[group], found.largest[group] = residual, largest
+        found.settled[group], found.steps[group] = settled, steps
         self._port_amps(wired, ends, group, found.port_amps[group])
 
-    def _newton(self, wired: Array, held: tuple[Array, Array]) -> tuple[Any, Any, Any]:
+    def _newton(self, wired: Array, held: tuple[Array, Array]) -> tuple[Any, Any, Any, Any]:
         steps, ratio = np.zeros(LANES, dtype=np.int64), np.ones(LANES)
         rise_at_top(wired, self.flow[0])
         residual, largest = self._evaluate(wired, held, slopes=True)
         for count in range(self.most_steps + 1):
-            settled = residual <= self.tolerance * largest
+            settled = (residual <= self.tolerance * largest) & np.isfinite(residual)
             going = ~settled & np.isfinite(residual) & np.isfinite(largest)
             if count == self.most_steps or not going.any():
                 break
@@ -296,7 +311,7 @@ class _Solver:
             residual, largest = self._held_back(wired, held, residual, slopes=not final)
             after = residual / np.where(largest > 0.0, largest, 1.0)
             ratio = np.where(going, np.clip(after / share**2, 1e-3, 1e3), ratio)
-        return steps, settled, residual
+        return steps, settled, residual, largest
 
     def _evaluate(self, wired: Array, held: tuple[Array, Array], *, slopes: bool) -> tuple[Array, Array]:
         """Mismatch, and slopes if asked, of all devices at the voltages that the wires leave them.

@@ -82,8 +82,9 @@ def _lines(bench: Bench, library: str, vectors: tuple[str, ...], klu: bool) -> I
     yield f"ohmweave bench of {bench.cell.name}"
     yield f".include {library}"
     yield "vs sample 0 0"
+    drives = bench.drives
     for k, port in enumerate(bench.inputs):
-        yield _steps(f"bin{k} in{k} 0", bench.volts[:, k])
+        yield _steps(f"bin{k} in{k} 0", drives[:, k])
         yield f"vi{k} in{k} p_{port} 0"
     yield wrap(("x1", *(f"p_{port}" for port in bench.cell.ports), bench.cell.name))
     yield f".options {'klu ' if klu else ''}{JUNCTION_OPTIONS if _has_junctions(bench.cell) else OPTIONS}"

@@ -26,11 +26,13 @@ from ohmweave.units import Array
 __all__ = ["LEAF", "SIDE", "block_couplings"]
 
 Indices = NDArray[np.int64]
+# Indices that cannot be negative: where they might be, loops are not vectorised as well.
+Slots = NDArray[np.uint64]
 
 LEAF = 8
 SIDE = 4
-_LANES = SIDE * SIDE
 _PANEL = 4
+_VECTOR = 8
 _ROW_WIRE, _COL_WIRE, _DEVICE = 0, 1, 2
 
 
@@ -49,10 +51,10 @@ class _Script(NamedTuple):
 
     slots: int
     edges: Indices
-    first: Indices
-    spokes: Indices
-    first_update: Indices
-    updates: Indices
+    first: Slots
+    spokes: Slots
+    first_update: Slots
+    updates: Slots
     kept: Indices
 
 
@@ -86,11 +88,14 @@ def _script(p: int, q: int) -> _Script:
         first.append(len(spokes))
         first_update.append(len(updates))
     kept = [[-1 if a == b else slots.get((min(a, b), max(a, b)), -1) for b in keep] for a in keep]
-    table = np.array(updates, dtype=np.int64).reshape(-1, 3)
-    lists = (np.array(values, dtype=np.int64) for values in (edges, first, spokes, first_update))
-    edge_table, first_table, spoke_table, update_starts = lists
     return _Script(
-        len(slots), edge_table, first_table, spoke_table, update_starts, table, np.array(kept, dtype=np.int64)
+        len(slots),
+        np.array(edges, dtype=np.int64),
+        np.array(first, dtype=np.uint64),
+        np.array(spokes, dtype=np.uint64),
+        np.array(first_update, dtype=np.uint64),
+        np.array(updates, dtype=np.uint64).reshape(-1, 3),
+        np.array(kept, dtype=np.int64),
     )
 
 
@@ -137,41 +142,40 @@ def block_couplings(g: Array, row_wire: Array, col_wire: Array, p: int, q: int) 
 
 @compiled
 def _lay(g: Array, row_wire: Array, col_wire: Array, p: int, q: int, slots: int, edges: Indices) -> Array:
-    """Couplings of every leaf before its elimination, [slots, lanes], leaves row by row."""
+    """Couplings of every leaf before its elimination, [slots, leaves], leaves row by row."""
     across = g.shape[1] // q
-    count = (g.shape[0] // p) * across
-    work = np.zeros((slots, _LANES))
-    for lane in range(_LANES):
-        # Idle lanes repeat the first leaf: nothing in them may divide by zero.
-        leaf = lane if lane < count else 0
+    work = np.zeros((slots, (g.shape[0] // p) * across))
+    for leaf in range(work.shape[1]):
         top, left = (leaf // across) * p, (leaf % across) * q
         for e in range(edges.shape[0]):
             slot, kind, y, x = edges[e, 0], edges[e, 1], top + edges[e, 2], left + edges[e, 3]
-            work[slot, lane] = row_wire[x] if kind == _ROW_WIRE else col_wire[y] if kind == _COL_WIRE else g[y, x]
+            work[slot, leaf] = row_wire[x] if kind == _ROW_WIRE else col_wire[y] if kind == _COL_WIRE else g[y, x]
     return work
 
 
 @compiled
-def _run(work: Array, first: Indices, spokes: Indices, first_update: Indices, updates: Indices) -> None:
+def _run(work: Array, first: Slots, spokes: Slots, first_update: Slots, updates: Slots) -> None:
     """Eliminate the inner nodes of all leaves, lane by lane the same; names as in :class:`_Script`."""
-    share, over = np.empty((4 * LEAF * LEAF, _LANES)), np.empty(_LANES)
+    # Not a constant: the compiler would write the loops out instead of vectorising them.
+    lanes = work.shape[1]
+    share, over = np.empty((4 * LEAF * LEAF, lanes)), np.empty(lanes)
     for node in range(first.shape[0] - 1):
         begin, end = first[node], first[node + 1]
         over[:] = 0.0
         for s in range(begin, end):
             spoke = work[spokes[s]]
-            for lane in range(_LANES):
+            for lane in range(lanes):
                 over[lane] += spoke[lane]
-        for lane in range(_LANES):
+        for lane in range(lanes):
             over[lane] = 1.0 / over[lane]
         for s in range(begin, end):
             spoke, part = work[spokes[s]], share[s - begin]
-            for lane in range(_LANES):
+            for lane in range(lanes):
                 part[lane] = spoke[lane] * over[lane]
         for u in range(first_update[node], first_update[node + 1]):
             # Rows first, for an index that may be negative keeps loops from being vectorised.
             part, spoke, coupling = share[updates[u, 0]], work[spokes[begin + updates[u, 1]]], work[updates[u, 2]]
-            for lane in range(_LANES):
+            for lane in range(lanes):
                 coupling[lane] += part[lane] * spoke[lane]
 
 
@@ -188,47 +192,55 @@ def _collect(work: Array, kept: Indices, count: int) -> Array:
     return out
 
 
+@compiled
 def _gather(blocks: Array, down: int, across: int, p: int, q: int) -> Array:
     """Merge down x across blocks of p x q crossings pair by pair into one, [edges, edges], lower triangle."""
     while down * across > 1:
-        numbers = np.arange(down * across).reshape(down, across)
         sideways = across > 1 and (q <= p or down == 1)
-        if sideways:
-            pairs = numbers.reshape(-1, 2)
-            kept, joint = 2 * p + 4 * q, p
-            starts = np.array([(0, kept, 2 * p, 2 * p + 2 * q), (kept, p, 2 * p + q, 2 * p + 3 * q)])
-        else:
-            pairs = np.stack([numbers[::2].ravel(), numbers[1::2].ravel()], axis=1)
-            kept, joint = 4 * p + 2 * q, q
-            starts = np.array([(0, 2 * p, 4 * p, kept), (p, 3 * p, kept, 4 * p + q)])
-        blocks = _merge(blocks, pairs, np.array([p, p, q, q]), starts, kept, joint)
+        blocks = _merge_across(blocks, p, q) if sideways else _merge_down(blocks, across, p, q)
         if sideways:
             across, q = across // 2, 2 * q
         else:
             down, p = down // 2, 2 * p
-    return np.asarray(blocks[0])
+    couplings: Array = blocks[0]
+    return couplings
 
 
 @compiled
-def _merge(blocks: Array, pairs: Indices, sizes: Indices, starts: Indices, kept: int, joint: int) -> Array:
-    """Join pairs of blocks, [pairs, 2], whose edges L, R, T, B begin at ``starts``, [2, 4]; the last nodes go."""
-    merged = np.zeros((pairs.shape[0], kept, kept))
-    work = np.empty((kept + joint, kept + joint))
-    for k in range(pairs.shape[0]):
-        for i in range(kept + joint):
-            for j in range(kept + joint):
-                work[i, j] = 0.0
-        for which in range(2):
-            _place(work, blocks[pairs[k, which]], sizes, starts[which])
-        _eliminate(work, kept)
-        for i in range(kept):
-            for j in range(i):
-                merged[k, i, j] = work[i, j]
+def _merge_across(blocks: Array, p: int, q: int) -> Array:
+    """Join each block with the next one."""
+    kept, merged = 2 * p + 4 * q, np.zeros((blocks.shape[0] // 2, 2 * p + 4 * q, 2 * p + 4 * q))
+    work = np.empty((kept + p, _whole(kept + p)))
+    for k in range(merged.shape[0]):
+        work[:] = 0.0
+        _place(work, blocks[2 * k], (p, p, q, q), (0, kept, 2 * p, 2 * p + 2 * q))
+        _place(work, blocks[2 * k + 1], (p, p, q, q), (kept, p, 2 * p + q, 2 * p + 3 * q))
+        _eliminate(work, kept, merged[k])
     return merged
 
 
 @compiled
-def _place(work: Array, block: Array, sizes: Indices, to: Indices) -> None:
+def _merge_down(blocks: Array, across: int, p: int, q: int) -> Array:
+    """Join each block of every other row of blocks with the one below."""
+    kept, merged = 4 * p + 2 * q, np.zeros((blocks.shape[0] // 2, 4 * p + 2 * q, 4 * p + 2 * q))
+    work = np.empty((kept + q, _whole(kept + q)))
+    for k in range(merged.shape[0]):
+        above = k // across * 2 * across + k % across
+        work[:] = 0.0
+        _place(work, blocks[above], (p, p, q, q), (0, 2 * p, 4 * p, kept))
+        _place(work, blocks[above + across], (p, p, q, q), (p, 3 * p, kept, 4 * p + q))
+        _eliminate(work, kept, merged[k])
+    return merged
+
+
+@compiled
+def _whole(count: int) -> int:
+    """The next multiple of a vector register's length."""
+    return (count + _VECTOR - 1) // _VECTOR * _VECTOR
+
+
+@compiled
+def _place(work: Array, block: Array, sizes: tuple[int, int, int, int], to: tuple[int, int, int, int]) -> None:
     """Add a block's couplings where its edges begin in ``work``; of both the lower triangle."""
     first_row = 0
     for a in range(4):
@@ -248,13 +260,14 @@ def _place(work: Array, block: Array, sizes: Indices, to: Indices) -> None:
 
 
 @compiled
-def _eliminate(work: Array, kept: int) -> None:
-    """Eliminate all nodes from ``kept`` on, last first, in the lower triangle of ``work``.
+def _eliminate(work: Array, kept: int, out: Array) -> None:
+    """Eliminate all nodes from ``kept`` on, last first, in the lower triangle of ``work``; to ``out`` what is left.
 
     The couplings of the last node left are its row, contiguous. Panels of nodes are applied to the
-    rows above them together, which reads and writes those rows once a panel.
+    rows above them together, which reads and writes those rows once a panel. Rows are worked on in
+    whole vectors; what that leaves on and above the diagonal means nothing.
     """
-    share = np.zeros((_PANEL, work.shape[0]))
+    share = np.zeros((_PANEL, work.shape[1]))
     last = work.shape[0]
     while last > kept:
         if last - kept < _PANEL:
@@ -266,19 +279,25 @@ def _eliminate(work: Array, kept: int) -> None:
                 _pivot(work, share[node - begin], node, begin)
             _spread(work, share, begin)
             last = begin
+    for i in range(kept):
+        row, result = work[i], out[i]
+        for j in range(i):
+            result[j] = row[j]
 
 
 @compiled
 def _pivot(work: Array, share: Array, node: int, begin: int) -> None:
     """Eliminate ``node`` from the rows ``begin`` to its own; ``share`` takes what each of the others gets."""
-    total = 0.0
+    row, total = work[node], 0.0
     for j in range(node):
-        total += work[node, j]
-    for j in range(node):
-        share[j] = work[node, j] / total
+        total += row[j]
+    over = 1.0 / total
+    for j in range(_whole(node)):
+        share[j] = row[j] * over
     for i in range(begin, node):
-        for j in range(i):
-            work[i, j] += share[i] * work[node, j]
+        s, target = share[i], work[i]
+        for j in range(_whole(i)):
+            target[j] += s * row[j]
 
 
 @compiled
@@ -286,6 +305,6 @@ def _spread(work: Array, share: Array, begin: int) -> None:
     """Apply the panel of nodes that starts at ``begin`` to the rows above it."""
     a, b, c, d = work[begin], work[begin + 1], work[begin + 2], work[begin + 3]
     for i in range(begin):
-        s, t, u, v = share[0, i], share[1, i], share[2, i], share[3, i]
-        for j in range(i):
-            work[i, j] += s * a[j] + t * b[j] + u * c[j] + v * d[j]
+        s, t, u, v, target = share[0, i], share[1, i], share[2, i], share[3, i], work[i]
+        for j in range(_whole(i)):
+            target[j] += s * a[j] + t * b[j] + u * c[j] + v * d[j]

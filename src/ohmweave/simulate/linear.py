@@ -43,8 +43,8 @@ class Response:
 
     Args:
         constant: to all constant sources together, shape [rows].
-        to_drives: to one volt at each input, and then to one ampere into each port of the nonlinear
-            arrays, shape [rows, inputs + ports].
+        to_drives: to one unit of the bench (its scale, V) at each input, and then to one ampere into each
+            port of the nonlinear arrays, shape [rows, inputs + ports].
         to_laws: to one ampere of each nonlinear element, shape [rows, elements].
     """
 
@@ -88,7 +88,7 @@ def respond(flat: FlatCircuit, bench: Bench, admittances: Sequence[Array], curve
     ports = [net for index in curved for net in flat.crossbars[index].ports]
     _refuse_floating(flat, bench, matrix)
     watch, slices = _watch(flat, bench, elements, ports, unknowns)
-    right = _excitations(flat, elements, ports, nets, branches, len(inputs), unknowns)
+    right = _excitations(flat, elements, ports, len(inputs), bench.scale, unknowns)
     try:
         answers = _solve(matrix, watch, right)
     except RuntimeError as error:
@@ -164,14 +164,15 @@ def _sparse(entries: Sequence[tuple[int, int, float]], shape: tuple[int, int]) -
 
 
 def _excitations(
-    flat: FlatCircuit, elements: Any, ports: Sequence[int], nets: int, branches: int, inputs: int, unknowns: int
+    flat: FlatCircuit, elements: Any, ports: Sequence[int], inputs: int, scale: float, unknowns: int
 ) -> csc_matrix:
     """Right sides: the constant sources, each input, each port, each element; shape [unknowns, excitations], sparse."""
+    nets, branches = len(flat.nets), len(flat.branches)
     entries: list[tuple[int, int, float]] = []
     for p, n, amps in flat.currents:
         entries += [(p, 0, -amps), (n, 0, amps)]
     entries += [(row, 0, branch.volts) for row, branch in enumerate(flat.branches.values(), start=nets)]
-    entries += [(nets + branches + k, 1 + k, 1.0) for k in range(inputs)]
+    entries += [(nets + branches + k, 1 + k, scale) for k in range(inputs)]
     entries += [(net, column, -1.0) for column, net in enumerate(ports, start=1 + inputs)]
     columns = 1 + inputs + len(ports) + len(elements)
     for column, (p, n, _, _) in enumerate(elements, start=1 + inputs + len(ports)):

@@ -7,11 +7,11 @@ nodes and d the sum of all couplings of each shared node,
 
     K += C X^-1 C^T,   X = diag(d) - D = L L^T,   Z = C L^-T,   K += Z Z^T,
 
-a Cholesky factorisation, a triangular solve and a symmetric update (LAPACK potrf, BLAS trsm and
-syrk), which make nearly all of the 35 N^3 operations of an N x N array. Joining goes on until one
+a Cholesky factorisation, a product with the factor's inverse and a symmetric update (LAPACK potrf and
+trtri, BLAS trmm and syrk), which make nearly all of the 35 N^3 operations of an N x N array. Joining goes on until one
 block is left; the far edges (right ends of the rows, tops of the columns) are eliminated before the
-first join, or lengthened to their ports where they have some. As X is an M-matrix and C is
-positive, nothing cancels in the couplings K; the diagonal of the admittance is their sum, so its
+first join, or lengthened to their ports where they have some. As X is an M-matrix, L^-1 and C
+are positive and nothing cancels in the couplings K; the diagonal of the admittance is their sum, so its
 rows sum to zero (George, SIAM J. Numer. Anal. 10, 1973; Kron, Diakoptics, 1963). Only the pivots of
 X itself are differences. As the shared nodes all belong to rows, or all to columns, what couples two of
 them runs along wires that also lead to an edge that is kept, at most N segments away: a pivot is
@@ -20,6 +20,8 @@ log10 N digits.
 """
 
 from dataclasses import dataclass
+from itertools import accumulate
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +31,9 @@ from ohmweave.simulate.blas import add_product, cholesky, solve_triangle
 from ohmweave.units import Array
 
 __all__ = ["port_admittance"]
+
+if TYPE_CHECKING:
+    from ohmweave.simulate.front import Seam
 
 Mask = NDArray[np.bool_]
 
@@ -54,19 +59,19 @@ def port_admittance(g: Array, r_row: float, r_col: float, *, far_rows: bool = Fa
         SimulationError: a resistance or a conductance out of its range, or an array so stiff that
             float64 cannot hold it.
     """
+    # Here, not above: the compiler behind it takes half a second to load, and not every command needs it.
+    from ohmweave.simulate.front import admittance
+
     _check(g, r_row, r_col)
     conductances, wires = np.nan_to_num(np.asarray(g, dtype=np.float64)), (1.0 / r_row, 1.0 / r_col)
     lattice = _lattice(conductances, *wires, far_rows=far_rows, far_cols=far_cols)
     block = _reduce(lattice, 0, 0, lattice.down, lattice.across)
-    lower = np.tril(block.couplings, -1)
-    admittance = np.negative(lower)
-    admittance -= lower.T
-    admittance[np.diag_indices_from(admittance)] = -admittance.sum(axis=1)
+    y = admittance(block.couplings)
     if not far_rows and not far_cols:
-        return admittance
-    edges = np.split(np.arange(len(admittance)), np.cumsum(block.sizes)[:-1])
+        return y
+    edges = np.split(np.arange(len(y)), np.cumsum(block.sizes)[:-1])
     ports = np.concatenate([edges[k] for k in (_LEFT, _BOTTOM, _RIGHT, _TOP)])
-    return np.asarray(admittance[np.ix_(ports, ports)])
+    return np.asarray(y[np.ix_(ports, ports)])
 
 
 def _check(g: Array, r_row: float, r_col: float) -> None:
@@ -137,7 +142,6 @@ def _lattice(g: Array, row_wire: float, col_wire: float, *, far_rows: bool, far_
 
 def _bands(count: int) -> tuple[Mask, int, int]:
     """Deal lines out to 2^k bands of at most 8: which lines of the bands are real, lines a band, bands."""
-    # Here, not above: the compiler behind it takes half a second to load, and not every command needs it.
     from ohmweave.simulate.leaf import LEAF
 
     bands = 1
@@ -185,7 +189,7 @@ def _smallest(lattice: _Lattice, top: int, left: int, down: int, across: int) ->
     g = np.ascontiguousarray(lattice.g[rows, cols])
     couplings = block_couplings(g, lattice.row_wire[cols], lattice.col_wire[rows], lattice.p, lattice.q)
     real_rows, real_cols = lattice.rows[rows], lattice.cols[cols]
-    m, n = int(real_rows.sum()), int(real_cols.sum())
+    m, n = int(np.count_nonzero(real_rows)), int(np.count_nonzero(real_cols))
     if m + n < len(real_rows) + len(real_cols):
         real = np.flatnonzero(np.concatenate([real_rows, real_rows, real_cols, real_cols]))
         couplings = np.asfortranarray(couplings[np.ix_(real, real)])
@@ -209,90 +213,48 @@ def _segments(count: int, wire: float, *, sideways: bool) -> _Block:
 
 
 def _close(block: _Block, edge: int) -> _Block:
-    """Eliminate an edge that leads nowhere."""
-    joint = block.sizes[edge]
-    sizes = tuple(0 if k == edge else size for k, size in enumerate(block.sizes))
-    starts = np.cumsum((0, *sizes))
-    starts[edge] = starts[-1]
-    front = _Front(int(starts[-1]), joint)
-    front.add(block, (int(starts[0]), int(starts[1]), int(starts[2]), int(starts[3])))
-    return _Block(front.eliminate(), (sizes[0], sizes[1], sizes[2], sizes[3]))
+    """Eliminate an edge that leads nowhere: the right or the top one."""
+    from ohmweave.simulate.front import CLOSE_RIGHT, CLOSE_TOP
+
+    lefts, rights, tops, bottoms = block.sizes
+    if edge == _RIGHT:
+        return _Block(_eliminate(block, block, CLOSE_RIGHT), (lefts, 0, tops, bottoms))
+    return _Block(_eliminate(block, block, CLOSE_TOP), (lefts, rights, 0, bottoms))
 
 
 def _join_across(one: _Block, other: _Block) -> _Block:
     """Join two blocks side by side: the right edge of the one is the left edge of the other."""
-    lefts, joint, tops, bottoms = one.sizes
+    from ohmweave.simulate.front import ACROSS
+
+    lefts, _, tops, bottoms = one.sizes
     _, rights, more_tops, more_bottoms = other.sizes
-    first_top = lefts + rights
-    first_bottom = first_top + tops + more_tops
-    kept = first_bottom + bottoms + more_bottoms
-    front = _Front(kept, joint)
-    front.add(one, (0, kept, first_top, first_bottom))
-    front.add(other, (kept, lefts, first_top + tops, first_bottom + bottoms))
-    return _Block(front.eliminate(), (lefts, rights, tops + more_tops, bottoms + more_bottoms))
+    return _Block(_eliminate(one, other, ACROSS), (lefts, rights, tops + more_tops, bottoms + more_bottoms))
 
 
 def _join_down(one: _Block, other: _Block) -> _Block:
     """Join two blocks one above the other: the lower edge of the one is the upper edge of the other."""
-    lefts, rights, tops, joint = one.sizes
+    from ohmweave.simulate.front import DOWN
+
+    lefts, rights, tops, _ = one.sizes
     more_lefts, more_rights, _, bottoms = other.sizes
-    first_right = lefts + more_lefts
-    first_top = first_right + rights + more_rights
-    kept = first_top + tops + bottoms
-    front = _Front(kept, joint, wide=True)
-    front.add(one, (0, first_right, first_top, kept))
-    front.add(other, (lefts, first_right + rights, kept, first_top + tops))
-    return _Block(front.eliminate(), (lefts + more_lefts, rights + more_rights, tops, bottoms))
+    return _Block(_eliminate(one, other, DOWN), (lefts + more_lefts, rights + more_rights, tops, bottoms))
 
 
-class _Front:
-    """The couplings of the blocks being joined; those from ``kept`` on are to be eliminated.
+def _eliminate(one: _Block, other: _Block, seam: "Seam") -> Array:
+    """Couplings of the edges of two blocks, or of one named twice, that a seam keeps, without the one that goes."""
+    from ohmweave.simulate.front import gather
 
-    ``wide`` keeps the couplings between kept and eliminated nodes as [eliminated, kept] instead of
-    [kept, eliminated]: whichever way lets most blocks be copied without transposing them.
-    """
-
-    def __init__(self, kept: int, joint: int, *, wide: bool = False) -> None:
-        self.kept, self.wide = kept, wide
-        self.outer = np.zeros((kept, kept), order="F")
-        self.cross = np.empty((joint, kept) if wide else (kept, joint), order="F")
-        self.inner = np.zeros((joint, joint), order="F")
-
-    def add(self, block: _Block, to: tuple[int, int, int, int]) -> None:
-        """Add a block whose edges L, R, T, B begin at these nodes of the front."""
-        ends = np.cumsum((0, *block.sizes))
-        for a in range(4):
-            for b in range(a + 1):
-                part = block.couplings[ends[a] : ends[a + 1], ends[b] : ends[b + 1]]
-                if part.size:
-                    self._add(to[a], to[b], part)
-
-    def _add(self, i: int, j: int, part: Array) -> None:
-        if i < j:
-            i, j, part = j, i, part.T
-        m, n = part.shape
-        # Only the shared nodes have couplings from both blocks.
-        if i < self.kept:
-            self.outer[i : i + m, j : j + n] = part
-        elif j >= self.kept:
-            self.inner[i - self.kept : i - self.kept + m, j - self.kept : j - self.kept + n] += part
-        elif self.wide:
-            self.cross[i - self.kept : i - self.kept + m, j : j + n] = part
-        else:
-            self.cross[j : j + n, i - self.kept : i - self.kept + m] = part.T
-
-    def eliminate(self) -> Array:
-        """Couplings of the kept nodes, below the diagonal, without the others."""
-        among = np.tril(self.inner, -1)
-        totals = self.cross.sum(axis=int(self.wide)) + among.sum(axis=0) + among.sum(axis=1)
-        factor = np.asfortranarray(np.negative(among))
-        factor[np.diag_indices_from(factor)] = totals
-        if failed := cholesky(factor):
-            raise SimulationError(
-                f"an edge of {len(totals)} nodes is singular in float64 (pivot {failed})",
-                where="array",
-                remedy="wires and devices are too many orders of magnitude apart",
-            )
-        solve_triangle(factor, self.cross, wide=self.wide)
-        add_product(self.cross, self.outer, wide=self.wide)
-        return self.outer
+    sizes = one.sizes, other.sizes
+    ends = np.array([(0, *accumulate(edges)) for edges in sizes])
+    kept, joint = sum(sizes[which][edge] for which, edge in seam.kept.tolist()), one.sizes[seam.joint[0]]
+    outer, cross, inner = (np.empty(shape, order="F") for shape in ((kept, kept), (kept, joint), (joint, joint)))
+    gather(one.couplings, other.couplings, ends, seam, outer, cross, inner)
+    if failed := cholesky(inner):
+        raise SimulationError(
+            f"an edge of {joint} nodes is singular in float64 (pivot {failed})",
+            where="array",
+            remedy="wires and devices are too many orders of magnitude apart",
+        )
+    solve_triangle(inner, cross)
+    add_product(cross, outer)
+    return outer

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,12 @@ from ohmweave.simulate.coupled import Coupled
 from ohmweave.simulate.elaborate import FlatCircuit, elaborate
 from ohmweave.simulate.operating import Arithmetic, OperatingPoints
 from ohmweave.simulate.reductions import reduce_arrays
+from ohmweave.simulate.threads import one_thread_each
 from ohmweave.units import Array
 
 __all__ = ["Native"]
+
+_FIRST = 128
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ class Native:
             told in the remarks.
         device: torch device to compute on (``"cpu"``, ``"cuda"``), or None for this machine's own arithmetic.
         threads: to reduce arrays and solve nonlinear ones with.
-        cache: folder that keeps reduced arrays, or None.
+        cache: folder that keeps reduced arrays of linear devices, or None.
         progress: told (what is done, how many of them, of how many) after each array and each batch of samples.
     """
 
@@ -66,11 +70,14 @@ class Native:
             ConvergenceError: a sample that did not settle; names it and the place.
         """
         begun = time.perf_counter()
-        circuit = self._assemble(elaborate(bench.cell), bench)
+        with one_thread_each():
+            circuit = self._assemble(elaborate(bench.cell), bench)
         reduced = time.perf_counter()
-        watched, remarks = self._stream(circuit, bench)
-        if self.precision == "float32":
-            remarks.add(_float32_remark(circuit, bench, watched))
+        # Once more: torch may have been loaded in between.
+        with one_thread_each():
+            watched, remarks = self._stream(circuit, bench)
+            if self.precision == "float32":
+                remarks.add(_float32_remark(circuit, bench, watched))
         ended = time.perf_counter()
         seconds = {"reduce": reduced - begun, "solve": ended - reduced, "total": ended - begun}
         slices = circuit.slices
@@ -95,9 +102,9 @@ class Native:
         known = {index: found.admittance for index, found in zip(straight, given, strict=True)}
         arrays = [flat.crossbars[index] for index in curved]
 
-        def linearise(slopes: Sequence[Array], *, keep: bool) -> tuple[list[Array], OperatingPoints]:
-            cache = self.cache if keep else None
-            found = [each.admittance for each in reduce_arrays(arrays, slopes, cache=cache, **options)]
+        def linearise(slopes: Sequence[Array]) -> tuple[list[Array], OperatingPoints]:
+            # Not kept: the slopes depend on the samples.
+            found = [each.admittance for each in reduce_arrays(arrays, slopes, **options)]
             every = {**known, **dict(zip(curved, found, strict=True))}
             admittances = [every[index] for index in range(len(flat.crossbars))]
             # Nonlinear arrays iterate on the answers, which float32 would never let settle.
@@ -106,15 +113,17 @@ class Native:
             return found, OperatingPoints(flat, bench, admittances, curved, arithmetic)
 
         if not curved:
-            return linearise([], keep=True)[1]
-        largest = float(np.abs(bench.volts).max(initial=0.0))
+            return linearise([])[1]
+        largest = float(np.abs(bench.volts).max(initial=0.0) * bench.scale)
         return Coupled(arrays, linearise, largest=largest, tolerance=self.device_tolerance, threads=self.threads)
 
     def _stream(self, circuit: OperatingPoints | Coupled, bench: Bench) -> tuple[Array, set[str]]:
         watched, remarks, tell = np.empty((bench.samples, circuit.count)), set(), self._told("samples")
         batch = min(self.batch, circuit.most_samples) if isinstance(circuit, Coupled) else self.batch
-        for first in range(0, bench.samples, batch):
-            part = slice(first, min(first + batch, bench.samples))
+        # A few samples first, from which it is seen what the others may leave out.
+        starts = [0, *range(min(batch, _FIRST), bench.samples, batch)] if bench.samples else []
+        for first, end in pairwise([*starts, bench.samples]):
+            part = slice(first, end)
             watched[part], remark = circuit.solve(bench.volts[part], first)
             remarks |= remark
             if tell is not None:

@@ -177,8 +177,8 @@ def _accept(folder: Path, deck: Deck, bench: Bench, log: str, where: str) -> Raw
             where=where,
         )
     drives = raw.columns(deck.drives)
-    away = np.abs(drives - bench.volts).max(initial=0.0)
-    if away > _DRIVE_TOLERANCE * max(1.0, np.abs(bench.volts).max(initial=0.0)):
+    away = np.abs(drives - bench.drives).max(initial=0.0)
+    if away > _DRIVE_TOLERANCE * max(1.0, np.abs(bench.drives).max(initial=0.0)):
         raise SimulationError(f"expected the drives of the bench, found them {away:.1e} V away", where=where)
     return raw
 

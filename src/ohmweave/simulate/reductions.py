@@ -1,8 +1,8 @@
 """The reductions of all arrays of a circuit: equal arrays once, side by side in threads, kept on disk.
 
 What the reduction of an array depends on (conductances, wires, which ends are ports) is hashed together
-with :data:`ALGORITHM`; arrays of one key share one admittance, and a folder may keep it as ``<key>.npy``.
-Such a file counts only if it is whole and looks like an admittance; else it is written anew.
+with :data:`ALGORITHM`; arrays of one key share one admittance, and a folder may keep it as ``<key>.bin``:
+float64, row by row, and behind it a hash of key and matrix. A file whose hash is another is written anew.
 """
 
 import hashlib
@@ -10,23 +10,22 @@ import os
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 
 from ohmweave.circuit import Crossbar
 from ohmweave.errors import SimulationError, UserError
-from ohmweave.simulate.blas import one_thread_each
 from ohmweave.simulate.elaborate import PlacedCrossbar
 from ohmweave.simulate.reduction import Reduction, conductances, reduce_array
+from ohmweave.simulate.threads import one_thread_each
 from ohmweave.units import Array
 
 __all__ = ["ALGORITHM", "reduce_arrays", "reduction_key"]
 
 # Raise it with every change of the reduction that may change a digit: what was kept before is then not found.
-ALGORITHM = 1
-_LEAK = 1e-9
+ALGORITHM = 2
+_SEAL = hashlib.sha256().digest_size
 
 Progress = Callable[[int, int], None]
 
@@ -94,7 +93,7 @@ def _collect(futures: dict[str, Future[Array]], keys: Iterable[str], progress: P
 def _admittance(placed: PlacedCrossbar, linear: Array | None, key: str, cache: Path | None) -> Array:
     """From the folder if it is there, else computed and put there."""
     ports = len(placed.crossbar.ports)
-    path = None if cache is None else cache / f"{key}.npy"
+    path = None if cache is None else cache / f"{key}.bin"
     if path is not None and (kept := _read(path, ports)) is not None:
         return kept
     try:
@@ -108,40 +107,36 @@ def _admittance(placed: PlacedCrossbar, linear: Array | None, key: str, cache: P
 
 def _read(path: Path, ports: int) -> Array | None:
     """The admittance in a file, or None where there is none, or another or a damaged one."""
-    header = _header(ports)
+    size = 8 * ports * ports
     try:
-        with path.open("rb") as file:
-            # Byte for byte, before numpy parses anything.
-            whole = file.read(len(header)) == header and path.stat().st_size == len(header) + 8 * ports * ports
-        kept = np.asarray(np.load(path, allow_pickle=False), dtype=np.float64) if whole else None
-    except (OSError, ValueError):
+        # Its size first: what is not ours is not read.
+        content = path.read_bytes() if path.stat().st_size == size + _SEAL else b""
+    except OSError:
         return None
-    return kept if kept is not None and _is_admittance(kept) else None
+    matrix, seal = content[:size], content[size:]
+    if not content or seal != _seal(path.stem, matrix):
+        return None
+    return np.frombuffer(matrix, dtype="<f8").reshape(ports, ports).astype(np.float64)
 
 
-def _is_admittance(y: Array) -> bool:
-    """Whether a matrix is symmetric and its rows sum to zero."""
-    with np.errstate(all="ignore"):
-        leaks = np.abs(y.sum(axis=1)) > _LEAK * np.abs(y).sum(axis=1)
-        return bool(np.isfinite(y).all() and (y == y.T).all() and not leaks.any())
-
-
-def _header(ports: int) -> bytes:
-    """What a file of a [ports, ports] float64 matrix begins with."""
-    stream = BytesIO()
-    entries = {"descr": "<f8", "fortran_order": False, "shape": (ports, ports)}
-    np.lib.format.write_array_header_1_0(stream, entries)
-    return stream.getvalue()
+def _seal(key: str, matrix: bytes) -> bytes:
+    """What ties a matrix to its key."""
+    return hashlib.sha256(key.encode() + matrix).digest()
 
 
 def _write(path: Path, admittance: Array) -> None:
     """Write under another name and rename, so that nobody ever reads half a file."""
+    matrix = np.ascontiguousarray(admittance, dtype="<f8").tobytes()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         number, name = tempfile.mkstemp(prefix=path.stem, suffix=".part", dir=path.parent)
         try:
             with os.fdopen(number, "wb") as file:
-                np.save(file, np.ascontiguousarray(admittance, dtype="<f8"), allow_pickle=False)
+                file.write(matrix + _seal(path.stem, matrix))
+                file.flush()
+                os.fsync(file.fileno())
+            # What mkstemp makes only its owner can read; this is an ordinary file.
+            Path(name).chmod(0o644)
             Path(name).replace(path)
         except BaseException:
             Path(name).unlink(missing_ok=True)

@@ -183,15 +183,16 @@ class Sweeper:
         place, count = self.place, len(split.loud)
         linear = place.product(drives, split.from_drives, split.constant)
         base, watched = place.contiguous(linear[:, :count]), linear[:, count:]
-        state = split.rough.sweep(place.cast(base, split.rough.precision), None, _CALM)
+        # Not base itself, to which the tails of the quiet are added below.
+        state = split.rough.sweep(place.copy(base, split.rough.precision), None, _CALM)
         calm, room = np.asarray(state.moved <= _CALM), np.empty(0)
         if len(split.quiet):
             quiet, room = self._tails(split, drives, state)
-            base = base + place.product(quiet, split.from_quiet)
-            watched = watched + place.product(quiet, split.watched_from_quiet)
+            base += place.product(quiet, split.from_quiet)
+            watched += place.product(quiet, split.watched_from_quiet)
         enough = self.tolerance / split.fine.ahead
         state = split.fine.sweep(base, state, enough)
-        watched = watched + place.product(state.amps, split.watched_from_loud)
+        watched += place.product(state.amps, split.watched_from_loud)
         settled = calm & (state.moved <= enough)
         return Swept(place.store(watched), settled), state, room
 
