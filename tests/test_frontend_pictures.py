@@ -357,7 +357,7 @@ def test_a_picture_of_dynamic_size_is_refused() -> None:
 def test_weights_that_are_no_numbers_are_refused_without_a_warning() -> None:
     signalling = np.full(KERNEL.shape, 0x7F800001, np.uint32).view(np.float32)
     assert refused(build(node("Conv", "x k", group=2), {"k": signalling})) == (
-        "layer 'layer': expected finite values, found nan in weight[0, 0, 0, 0] (36 in all); "
+        "layer 'layer': expected finite values, found nan in weight[0, 0, 0, 0] (72 in all); "
         "train or export the network again"
     )
 

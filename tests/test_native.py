@@ -203,6 +203,28 @@ def test_newton_takes_up_what_mixing_leaves(v0: float, digits_graph: Graph, monk
     np.testing.assert_allclose(newton.volts, mixed.volts, rtol=0.0, atol=1e-10)
 
 
+def test_arrays_that_only_a_constant_source_drives_are_solved(monkeypatch: pytest.MonkeyPatch) -> None:
+    g = np.full((2, 2), 1e-4)
+    array = Crossbar("a", ("b", "u"), ("c0", "c1"), Sinh(v0=0.1).cell(), g, 1.0, 1.0)
+    loads = [Instance(f"l{j}", Resistor(1e3), (f"c{j}", "0")) for j in range(2)]
+    cell = Cell("biased", ("u",), (Instance("v", VoltageSource(0.5), ("b", "0")), array, *loads))
+    bench = Bench(cell, ("u",), np.zeros((1, 1)), ("c0", "c1"))
+    mixed = Native().run(bench).volts
+    monkeypatch.setattr("ohmweave.simulate.coupled._ITERATIONS", 1)
+    np.testing.assert_allclose(Native().run(bench).volts, mixed, rtol=1e-9)
+    assert mixed.min() > 0.05
+
+
+def test_a_drive_that_is_no_number_is_told_with_its_sample_and_input() -> None:
+    bench = sinh_bench(0.33, 0.2)
+    volts = bench.volts.copy()
+    volts[2, 1] = np.nan
+    with pytest.raises(
+        ConvergenceError, match=f"^input {bench.inputs[1]}: expected finite voltages, found nan for sample 2"
+    ):
+        Native().run(replace(bench, volts=volts))
+
+
 def test_samples_that_wander_are_left_to_newton(digits_graph: Graph) -> None:
     # v_read / v0 = 4: op-amps saturate, and the circuit has more than one operating point. This is SPICE's.
     design = replace(Design.default(), device=Sinh(v0=0.05))

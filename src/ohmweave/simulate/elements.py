@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -48,9 +49,9 @@ class Elements:
         return np.repeat(np.array(told).reshape(-1, 4), [count for _, count in self.laws], axis=0).T
 
     def choose(self, indices: Indices) -> "Elements":
-        """Some of the elements, in ascending order of their indices."""
-        counts = [int(((indices >= left) & (indices < right)).sum()) for _, left, right in self._spans()]
-        return Elements([(law, count) for (law, _), count in zip(self.laws, counts, strict=True) if count])
+        """Some of the elements, in the order of their indices given."""
+        owners = np.repeat(np.arange(len(self.laws)), [count for _, count in self.laws])[indices]
+        return Elements([(self.laws[owner][0], len(list(run))) for owner, run in groupby(owners.tolist())])
 
     def current(self, c: Array) -> Array:
         """Currents in A beyond the anchors at controlling voltages ``c``, [samples, elements], V."""

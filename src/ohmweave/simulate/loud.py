@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ohmweave.simulate import Precision
 from ohmweave.simulate.clamps import coefficients
@@ -37,12 +38,14 @@ class State:
         amps: currents, same shape, A; there too.
         moved: root of the summed squares of the last changes of r, [samples], V.
         c: controlling voltages of the laws that are no clamps, [samples, ..], V.
+        solved: whether Newton's method found every element of these laws, [samples].
     """
 
     r: Any
     amps: Any
     moved: Array
     c: Array | None
+    solved: NDArray[np.bool_]
 
 
 class Loud:
@@ -81,7 +84,7 @@ class Loud:
         if start is None:
             state = self._alone(still, None, still, None)
         else:
-            state = State(start.r, place.cast(start.amps, self.precision), start.moved, start.c)
+            state = State(start.r, place.cast(start.amps, self.precision), start.moved, start.c, start.solved)
         before = np.inf
         for sweep in range(_SWEEPS):
             state = self._alone(still, place.product(state.amps, self._from_loud), state.r, state.c)
@@ -102,19 +105,20 @@ class Loud:
         """Every element by itself; ``pushed`` is what the others' currents add to r, nothing if not given."""
         n = self.clamps
         if n == still.shape[1]:
-            return State(*self.place.clamp(still, pushed, old, self._known), None)
+            return State(*self.place.clamp(still, pushed, old, self._known), None, np.ones(len(still), dtype=bool))
         part = None if pushed is None else pushed[:, :n]
         r_clamps, amps, moved = self.place.clamp(still[:, :n], part, old[:, :n], self._known)
         rest = still[:, n:] if pushed is None else still[:, n:] + pushed[:, n:]
         r, r_old = self.place.store(rest), self.place.store(old[:, n:])
         first = self.others.limit(r, np.zeros_like(r)) if c is None else c
-        other_amps, c = _newton(self.own_others, r, self.others, first)
+        other_amps, c, solved = _newton(self.own_others, r, self.others, first)
         moved = np.hypot(moved, np.sqrt(np.square(r - r_old).sum(axis=1)))
         return State(
             self.place.join([r_clamps, rest]),
             self.place.join([amps, self.place.load(other_amps, self.precision)]),
             moved,
             c,
+            solved,
         )
 
 
@@ -134,12 +138,16 @@ def _ahead(among: Array, own: Array) -> float:
     return max(float(norm / (1.0 - norm)), _LEAST_AHEAD) if norm < 0.5 else 1.0
 
 
-def _newton(own: Array, r: Array, elements: Elements, c: Array) -> tuple[Array, Array]:
-    """Newton's method on every element: its current, the last step taken in the current, and its control."""
+def _newton(own: Array, r: Array, elements: Elements, c: Array) -> tuple[Array, Array, NDArray[np.bool_]]:
+    """Newton's method on every element: its current, the last step taken in the current, its control.
+
+    Also in which samples every element was found.
+    """
     for _ in range(_ITERATIONS):
         current, slope = elements.current(c), elements.slope(c)
         step = (r + own * current - c) / (1.0 - own * slope)
         c = elements.limit(c + step, c)
         if not np.abs(step).max(initial=0.0) > _STEP:
             break
-    return current + slope * step, c
+    # A NaN is not small.
+    return current + slope * step, c, np.asarray((np.abs(step) <= _STEP).all(axis=1))

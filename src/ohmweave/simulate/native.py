@@ -13,14 +13,16 @@ from functools import partial
 from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 from ohmweave.bench import Bench, Waves
+from ohmweave.errors import ConvergenceError, DesignError
 from ohmweave.simulate import Precision, Progress
 from ohmweave.simulate.coupled import Coupled
 from ohmweave.simulate.elaborate import FlatCircuit, elaborate
+from ohmweave.simulate.linear import Watched
 from ohmweave.simulate.operating import Arithmetic, OperatingPoints
 from ohmweave.simulate.reductions import reduce_arrays
 from ohmweave.simulate.threads import one_thread_each
@@ -58,6 +60,16 @@ class Native:
     progress: Progress | None = None
     name: str = "native"
 
+    def __post_init__(self) -> None:
+        for option in ("batch", "threads"):
+            if getattr(self, option) < 1:
+                raise _refusal(option, "at least 1", getattr(self, option), "leave it out")
+        for option in ("tolerance", "device_tolerance"):
+            if not getattr(self, option) >= 0.0:
+                raise _refusal(option, "a number not below zero", getattr(self, option), "leave it out")
+        if self.precision not in get_args(Precision):
+            raise _refusal("precision", "float64 or float32", self.precision, "use one of these")
+
     def version(self) -> str:
         """ohmweave's version, and the precision where it is not float64."""
         return version("ohmweave") + ("" if self.precision == "float64" else f" {self.precision}")
@@ -84,10 +96,10 @@ class Native:
         return Waves(
             self.name,
             self.version(),
-            volts=watched[:, slices.probes],
-            input_amps=watched[:, slices.input_amps],
-            source_volts=watched[:, slices.source_volts],
-            source_amps=watched[:, slices.source_amps],
+            volts=watched[:, _kept(slices.probes, slices)],
+            input_amps=watched[:, _kept(slices.input_amps, slices)],
+            source_volts=watched[:, _kept(slices.source_volts, slices)],
+            source_amps=watched[:, _kept(slices.source_amps, slices)],
             seconds=seconds,
             remarks=tuple(sorted(remarks)),
         )
@@ -97,14 +109,17 @@ class Native:
         curved = [index for index, placed in enumerate(flat.crossbars) if placed.crossbar.device is not None]
         straight = [index for index in range(len(flat.crossbars)) if index not in curved]
         straight_g = [flat.crossbars[index] for index in straight]
-        options: dict[str, Any] = {"workers": self.threads, "progress": self._told("arrays")}
-        given = reduce_arrays(straight_g, [None] * len(straight), cache=self.cache, **options)
+        options: dict[str, Any] = {"workers": self.threads}
+        told = self._told("arrays")
+        given = reduce_arrays(straight_g, [None] * len(straight), cache=self.cache, progress=told, **options)
+        # Arrays that are linearised anew on the way are not told again.
+        telling = iter([told])
         known = {index: found.admittance for index, found in zip(straight, given, strict=True)}
         arrays = [flat.crossbars[index] for index in curved]
 
         def linearise(slopes: Sequence[Array]) -> tuple[list[Array], OperatingPoints]:
             # Not kept: the slopes depend on the samples.
-            found = [each.admittance for each in reduce_arrays(arrays, slopes, **options)]
+            found = [each.admittance for each in reduce_arrays(arrays, slopes, progress=next(telling, None), **options)]
             every = {**known, **dict(zip(curved, found, strict=True))}
             admittances = [every[index] for index in range(len(flat.crossbars))]
             # Nonlinear arrays iterate on the answers, which float32 would never let settle.
@@ -114,17 +129,20 @@ class Native:
 
         if not curved:
             return linearise([])[1]
-        largest = float(np.abs(bench.volts).max(initial=0.0) * bench.scale)
+        largest = _largest(flat, bench)
         return Coupled(arrays, linearise, largest=largest, tolerance=self.device_tolerance, threads=self.threads)
 
     def _stream(self, circuit: OperatingPoints | Coupled, bench: Bench) -> tuple[Array, set[str]]:
-        watched, remarks, tell = np.empty((bench.samples, circuit.count)), set(), self._told("samples")
+        ports = circuit.slices.ports.stop
+        # What the ports of nonlinear arrays have is of no use once a sample is solved.
+        watched, remarks, tell = np.empty((bench.samples, circuit.count - ports)), set(), self._told("samples")
         batch = min(self.batch, circuit.most_samples) if isinstance(circuit, Coupled) else self.batch
         # A few samples first, from which it is seen what the others may leave out.
         starts = [0, *range(min(batch, _FIRST), bench.samples, batch)] if bench.samples else []
         for first, end in pairwise([*starts, bench.samples]):
             part = slice(first, end)
-            watched[part], remark = circuit.solve(bench.volts[part], first)
+            answer, remark = circuit.solve(bench.volts[part], first)
+            watched[part] = answer[:, ports:]
             remarks |= remark
             if tell is not None:
                 tell(part.stop, bench.samples)
@@ -132,6 +150,30 @@ class Native:
 
     def _told(self, what: str) -> Callable[[int, int], None] | None:
         return None if self.progress is None else partial(self.progress, what)
+
+
+def _kept(quantities: slice, slices: Watched) -> slice:
+    """Where quantities stand once the ports before them are left out."""
+    return slice(quantities.start - slices.ports.stop, quantities.stop - slices.ports.stop)
+
+
+def _refusal(option: str, expected: str, found: object, remedy: str) -> DesignError:
+    return DesignError(f"expected {expected}, found {found!r}", where=f"engine native, {option}", remedy=remedy)
+
+
+def _largest(flat: FlatCircuit, bench: Bench) -> float:
+    """The largest voltage that any source drives, V."""
+    bad = np.argwhere(~np.isfinite(bench.volts))
+    if len(bad):
+        sample, port = (int(number) for number in bad[0])
+        raise ConvergenceError(
+            f"expected finite voltages, found {bench.volts[sample, port]} for sample {sample}",
+            where=f"input {bench.inputs[port]}",
+            remedy="look for inputs that are no numbers",
+        )
+    sources = [abs(branch.volts) for branch in flat.branches.values()]
+    largest = max(float(np.abs(bench.volts).max(initial=0.0) * bench.scale), *sources, 0.0)
+    return largest or 1.0
 
 
 def _float32_remark(circuit: OperatingPoints | Coupled, bench: Bench, watched: Array) -> str:

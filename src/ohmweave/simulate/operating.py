@@ -84,25 +84,37 @@ class OperatingPoints:
         Raises:
             ConvergenceError: a sample that does not settle; names it.
         """
-        found = self._sweeper.solve(u)
-        left = np.flatnonzero(~found.settled)
-        if not len(left):
-            return found.watched, set()
-        found.watched[left], remarks = self._newton(u[left], left + first)
+        return self._solve(self._sweeper, u, first + np.arange(len(u)))
+
+    def _solve(self, sweeper: Sweeper, u: Array, samples: NDArray[np.int64]) -> tuple[Array, set[str]]:
+        found = sweeper.solve(u)
+        left, remarks = np.flatnonzero(~found.settled), set[str]()
+        if len(left):
+            found.watched[left], remarks = self._newton(u[left], samples[left])
+            self._refuse_nonsense(found.watched[left], samples[left])
         return found.watched, remarks
 
+    def _refuse_nonsense(self, watched: Array, samples: NDArray[np.int64]) -> None:
+        bad = np.flatnonzero(~np.isfinite(watched).all(axis=1))
+        if len(bad):
+            raise ConvergenceError(
+                f"expected finite voltages, found none for sample {int(samples[bad[0]])}",
+                where=self.where,
+                remedy="look for inputs that are no numbers",
+            )
+
     def float32_error(self, volts: Array, watched: Array) -> tuple[float, int]:
-        """How far float32 is from float64: the largest difference of any probe on some samples, and their number.
+        """How far float32 is from float64: the largest difference of any probe, and on how many samples.
 
         Args:
             volts: at the inputs, [samples, inputs], V.
             watched: what :meth:`solve` gave for them, [samples, watched].
 
         Returns:
-            Relative to the largest voltage of any probe.
+            Relative to the largest voltage of any probe; the samples are spread evenly.
         """
-        few = slice(_CHECKED)
-        exact = self._sweep("float64").solve(volts[few]).watched[:, self.slices.probes]
+        few = np.unique(np.linspace(0, len(volts) - 1, _CHECKED).astype(np.int64)) if len(volts) else np.arange(0)
+        exact = self._solve(self._sweep("float64"), volts[few], few)[0][:, self.slices.probes]
         difference = np.abs(exact - watched[few, self.slices.probes]).max(initial=0.0)
         return float(difference / max(np.abs(exact).max(initial=0.0), np.finfo(float).tiny)), len(exact)
 

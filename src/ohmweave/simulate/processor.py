@@ -140,8 +140,8 @@ class _Torch:
 
         try:
             self.device = torch.device(device)
-            torch.zeros(1, device=self.device)
-        except (RuntimeError, AssertionError) as error:
+            torch.zeros(1, dtype=torch.float64, device=self.device).cpu()
+        except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
             raise DesignError(
                 f"torch has no device {device!r} ({str(error).splitlines()[0]})", where="engine", remedy='try "cpu"'
             ) from error
@@ -149,7 +149,10 @@ class _Torch:
     def load(self, values: Array, precision: Precision) -> Any:
         import torch
 
-        return torch.as_tensor(np.ascontiguousarray(values), dtype=getattr(torch, precision), device=self.device)
+        ours = np.ascontiguousarray(values)
+        # torch will not have what cannot be written.
+        ours = ours if ours.flags.writeable else ours.copy()
+        return torch.as_tensor(ours, dtype=getattr(torch, precision), device=self.device)
 
     def store(self, values: Any) -> Array:
         return np.asarray(values.double().cpu().numpy())

@@ -193,8 +193,10 @@ class Sweeper:
         enough = self.tolerance / split.fine.ahead
         state = split.fine.sweep(base, state, enough)
         watched += place.product(state.amps, split.watched_from_loud)
-        settled = calm & (state.moved <= enough)
-        return Swept(place.store(watched), settled), state, room
+        answer = place.store(watched)
+        # What is no number has not moved either where nothing is swept.
+        settled = calm & state.solved & (state.moved <= enough) & np.isfinite(answer).all(axis=1)
+        return Swept(answer, settled), state, room
 
     def _tails(self, split: _Split, drives: Any, state: State) -> tuple[Any, Array]:
         place = self.place
