@@ -257,7 +257,8 @@ def _promise(rows: Mapping[tuple[str, int], Row]) -> list[str]:
     gap = np.abs(rows[NATIVE, 128].amps[: len(exact)] / exact - 1.0).max()
     word = "KEPT" if factor >= 250 and gap <= 1e-9 else "NOT KEPT"
     return [
-        f"{word}: 128 x 128 {factor:.0f} times faster a vector than the fastest SPICE (250 promised), {gap:.0e} from Newton (1e-9)"
+        f"{word}: 128 x 128 {factor:.0f} times faster a vector than the fastest SPICE (250 promised), "
+        f"{gap:.0e} from Newton (1e-9)"
     ]
 
 
