@@ -24,8 +24,30 @@ def _window(kernel: Pair, stride: Pair, padding: Sides) -> Window:
     return window
 
 
+class _Windowed:
+    """An operation on what a window sees as it slides over a picture."""
+
+    arity: ClassVar[int | None] = 1
+
+    kernel: Pair
+    stride: Pair
+    padding: Sides
+
+    def __post_init__(self) -> None:
+        self.window()  # refuses numbers out of range
+
+    def window(self) -> Window:
+        """The window that slides over the picture."""
+        return _window(self.kernel, self.stride, self.padding)
+
+    def out_shape(self, *inputs: Shape) -> Shape:
+        """[channels, positions down, positions across]."""
+        positions = self.window().positions(inputs[0])
+        return (inputs[0][0], *positions)
+
+
 @dataclass(frozen=True)
-class AveragePool:
+class AveragePool(_Windowed):
     """y[c, p, q] = 1/N sum over i, j of x[c, s p + i - t, s' q + j - l].
 
     Args:
@@ -38,24 +60,10 @@ class AveragePool:
         ModelError: numbers out of range, or a padding as large as the kernel.
     """
 
-    arity: ClassVar[int | None] = 1
-
     kernel: Pair
     stride: Pair
     padding: Sides = (0, 0, 0, 0)
     count_include_pad: bool = False
-
-    def __post_init__(self) -> None:
-        self.window()  # refuses numbers out of range
-
-    def window(self) -> Window:
-        """The window that slides over the picture."""
-        return _window(self.kernel, self.stride, self.padding)
-
-    def out_shape(self, *inputs: Shape) -> Shape:
-        """[channels, positions down, positions across]."""
-        positions = self.window().positions(inputs[0])
-        return (inputs[0][0], *positions)
 
     def forward(self, *inputs: Array) -> Array:
         """The windows' means."""
@@ -67,7 +75,7 @@ class AveragePool:
 
 
 @dataclass(frozen=True)
-class MaxPool:
+class MaxPool(_Windowed):
     """y[c, p, q] = max over i, j of x[c, s p + i - t, s' q + j - l]; the padding never wins.
 
     Args:
@@ -79,23 +87,9 @@ class MaxPool:
         ModelError: numbers out of range, or a padding as large as the kernel.
     """
 
-    arity: ClassVar[int | None] = 1
-
     kernel: Pair
     stride: Pair
     padding: Sides = (0, 0, 0, 0)
-
-    def __post_init__(self) -> None:
-        self.window()  # refuses numbers out of range
-
-    def window(self) -> Window:
-        """The window that slides over the picture."""
-        return _window(self.kernel, self.stride, self.padding)
-
-    def out_shape(self, *inputs: Shape) -> Shape:
-        """[channels, positions down, positions across]."""
-        positions = self.window().positions(inputs[0])
-        return (inputs[0][0], *positions)
 
     def forward(self, *inputs: Array) -> Array:
         """The windows' largest values."""
