@@ -10,6 +10,7 @@ from ohmweave.build import input_nets, row_nets
 from ohmweave.circuit import Cell, Crossbar, Instance
 from ohmweave.errors import ConvergenceError
 from ohmweave.mapping import Plan, Stage, Tile
+from ohmweave.simulate.curved import CurvedArray, solve_array
 from ohmweave.simulate.native import Native
 from ohmweave.simulate.reduction import reduce_array
 from ohmweave.units import Array
@@ -125,21 +126,13 @@ def _crossbar(cell: Cell, stage: Stage, tile: Tile) -> Crossbar:
 
 def _wires(crossbar: Crossbar, v_ports: Array, where: str) -> Array:
     """Voltages of the array's nodes for given ports, [1, nodes], V, its devices' law met."""
-    law = crossbar.device.law if crossbar.device is not None else None
     reduction = reduce_array(crossbar)
-    if law is None:
+    if crossbar.device is None or crossbar.device.law is None:
         return reduction.wire_volts(v_ports)
-    excess = np.zeros((1, len(reduction.g)))
-    for _ in range(_ITERATIONS):
-        v = reduction.device_volts(v_ports, excess)
-        amps = law.current(v, reduction.g)
-        missed = np.abs(amps - reduction.linear * v - excess).max(initial=0.0)
-        if missed <= _TOLERANCE * np.abs(amps).max(initial=0.0):
-            return reduction.wire_volts(v_ports, excess)
-        slopes = np.full(crossbar.g.size, np.nan)
-        slopes[reduction.present] = law.slope(v, reduction.g)[0]
-        reduction = reduce_array(crossbar, slopes.reshape(crossbar.g.shape))
-        excess = amps - reduction.linear * v
+    found = solve_array(CurvedArray.of(crossbar), v_ports, tolerance=_TOLERANCE, most_steps=_ITERATIONS)
+    if found.settled.all():
+        amps, volts = (each.reshape(1, -1)[:, reduction.present] for each in (found.device_amps, found.device_volts))
+        return reduction.wire_volts(v_ports, amps - reduction.linear * volts)
     raise ConvergenceError(
         f"the wires' voltages did not settle in {_ITERATIONS} steps",
         where=where,
