@@ -288,14 +288,14 @@ BROKEN = [
     (write("graph.json", b"{}"), "{b}: is broken (KeyError: 'nodes'); compile again"),
     (
         write("plan.json", b'{"format": 9}'),
-        "{b}/plan.json: expected format 1, found 9; compile again with this version",
+        "{b}/plan.json: expected format 2, found 9; compile again with this version",
     ),
     (write("plan.json", b"{}"), "{b}: is broken (KeyError: 'format'); compile again"),
     (
         edit_json("plan.json", lambda p: p.update(digests=3)),
         "{b}: is broken (TypeError: 'int' object is not iterable); compile again",
     ),
-    (edit_json("plan.json", lambda p: p["plan"].pop("host")), "{b}: is broken (KeyError: 'host'); compile again"),
+    (edit_json("plan.json", lambda p: p["plan"].pop("s_input")), "{b}: is broken (KeyError: 's_input'); compile again"),
     (shorten, "{b}: is broken (BadZipFile: File is not a zip file); compile again"),
     (write("conductances.npz", b""), "{b}: is broken (EOFError: No data left in file); compile again"),
     (

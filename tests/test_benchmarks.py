@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from ohmweave.demo.digits_mlp import WEIGHTS
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
@@ -42,3 +44,28 @@ def test_a_whole_chip_is_timed_against_its_network_and_agrees_with_spice(tmp_pat
     deviations = re.findall(r"^largest deviation from ngspice .*: (\S+) of full scale$", said, re.MULTILINE)
     assert len(deviations) == (0 if "SKIPPED ngspice" in said else 2)
     assert max(map(float, deviations), default=0.0) < 1e-6
+
+
+def test_a_sampled_chip_takes_turns_with_its_network_and_peers_are_skipped_aloud(tmp_path: Path) -> None:
+    task = ("digits_mlp", "--data", "digits", "--images", "200", "--weights", str(WEIGHTS))
+    said = run("cnn.py", tmp_path / "cnn.txt", *task)
+    assert said.startswith("digits_mlp: 4,736 memristors in 2 tiles of at most 64 x 64, 2 stages, wires of 1 ohm")
+    rows = re.findall(r"^(torch, float32|torch, float64|ohmweave, float64) .* (0\.\d{4})$", said, re.MULTILINE)
+    assert [name for name, _ in rows] == ["torch, float32", "torch, float64", "ohmweave, float64"]
+    assert min(float(share) for _, share in rows) > 0.9
+    loss = re.search(
+        r"^(KEPT|BROKEN): the circuit loses (-?\d+\.\d+) points .* at most 1 promised$", said, re.MULTILINE
+    )
+    assert loss is not None
+    assert float(loss.group(2)) == pytest.approx(100.0 * (float(rows[1][1]) - float(rows[2][1])), abs=0.011)
+    assert (loss.group(1) == "KEPT") == (float(loss.group(2)) <= 1.0)
+    for peer in ("aihwkit", "aihwkit-lightning", "CrossSim", "MemTorch"):
+        assert re.search(rf"^SKIPPED {peer}: \S", said, re.MULTILINE)
+
+
+def test_a_network_without_weights_is_told_of(tmp_path: Path) -> None:
+    script, missing = str(BENCHMARKS / "cnn.py"), str(tmp_path / "none.safetensors")
+    command = [sys.executable, script, "lenet5_mnist", "--data", "mnist:none", "--weights", missing]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"SKIPPED lenet5_mnist: no {missing}; train_reference_models.py makes it")

@@ -14,7 +14,10 @@ import pytest
 
 from ohmweave import archive, cli, runs
 from ohmweave.chip import Chip
+from ohmweave.compile import compile as weave
 from ohmweave.demo.digits_mlp import WEIGHTS
+from ohmweave.design import Design
+from ohmweave.graph import Graph
 from ohmweave.simulate import SIMULATORS
 from ohmweave.simulate.fake import Fake
 
@@ -46,12 +49,13 @@ def have(value: dict[str, Any], **types: type | tuple[type, ...]) -> None:
 def test_compile_says_what_it_made(ohmweave: CommandLine, tmp_path: Path) -> None:
     spec = ("ohmweave.demo.digits_mlp:model", "--weights", WEIGHTS, "--calibrate", "digits")
     value = read(ohmweave("compile", *spec, "-o", tmp_path / "b", "--json"))
-    have(value, build=str, digest=str, stages=int, tiles=int, memristors=int, opamps=int)
+    have(value, build=str, digest=str, stages=int, tiles=int, utilisation=float, memristors=int, opamps=int)
     assert value == {
         "build": str(tmp_path / "b"),
         "digest": archive.load(tmp_path / "b").plan.digest(),
         "stages": 2,
         "tiles": 3,
+        "utilisation": 4820 / (3 * 64 * 64),
         "memristors": 4820,
         "opamps": 84,
     }
@@ -166,6 +170,44 @@ def test_netlist_says_what_it_wrote(ohmweave: CommandLine, digits_build: Path, t
     done = ohmweave("netlist", digits_build)
     assert done.code == 0
     assert "4820" in done.out
+
+
+@pytest.fixture
+def sampled_build(perceptron: Graph, tmp_path: Path) -> Path:
+    x = np.random.default_rng(0).uniform(-1.0, 1.0, (9, 3))
+    np.savez(tmp_path / "data.npz", x=x, y=np.arange(9) % 2)
+    return archive.save(weave(perceptron, Design.preset("digital"), calibration=x), tmp_path / "sampled")
+
+
+def test_a_sampled_chip_has_a_netlist_for_each_stage(
+    ohmweave: CommandLine, sampled_build: Path, tmp_path: Path
+) -> None:
+    value = read(ohmweave("netlist", sampled_build, "--json"))
+    assert value["files"] == [str(sampled_build / "netlist" / f"s{k}.cir") for k in range(2)]
+    assert value["devices"] == archive.load(sampled_build).plan.devices
+    one = read(ohmweave("netlist", sampled_build, "--stage", "s1", "-o", tmp_path / "n", "--json"))
+    assert one["files"] == [str(tmp_path / "n" / "s1.cir")]
+    assert one["devices"] == archive.load(sampled_build).stage("s1").devices
+    assert (tmp_path / "n" / "s1.cir").read_bytes() == (sampled_build / "netlist" / "s1.cir").read_bytes()
+
+
+def test_a_stage_that_is_not_there_is_told_before_anything_is_written(
+    ohmweave: CommandLine, sampled_build: Path, tmp_path: Path
+) -> None:
+    done = ohmweave("netlist", sampled_build, "--stage", "s0", "--stage", "s11", "-o", tmp_path / "n")
+    assert (done.code, done.out) == (2, "")
+    assert done.err == "error: stage: expected a stage of the chip, found 's11'; did you mean 's1'?\n"
+    assert not (tmp_path / "n").exists()
+
+
+def test_a_sampled_chip_goes_all_the_way(ngspice: str, ohmweave: CommandLine, sampled_build: Path) -> None:
+    data = ("--data", f"npz:{sampled_build.parent / 'data.npz'}")
+    simulated = read(ohmweave("simulate", sampled_build, *data, "--limit", 7, "--json"))
+    assert (simulated["samples"], simulated["power_w"], simulated["stage_errors_samples"]) == (7, None, 7)
+    verified = read(ohmweave("verify", sampled_build, *data, "--samples", 3, "--json"))
+    assert verified["ok"] is True
+    assert set(verified["by_stage"]) == {"s0", "s0_readouts", "s1", "s1_readouts"}
+    assert read(ohmweave("report", sampled_build, "--json")) == {"report": str(sampled_build / "report.html")}
 
 
 def test_an_interrupted_netlist_leaves_the_older_one(

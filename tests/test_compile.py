@@ -301,3 +301,36 @@ def test_the_default_design_keeps_the_accuracy_and_lossy_wires_cost_it(digits_gr
     assert (lossy_design.array.r_row, lossy_design.array.r_col) == (100.0, 100.0)
     lossy = right(weave(digits_graph, lossy_design, calibration=train.x).simulate(test.x).logits)
     assert lossy < circuit - 0.10
+
+
+CONVOLUTION = """
+from torch import nn
+
+def net():
+    return nn.Sequential(nn.Conv2d(2, 3, 3), nn.ReLU(), nn.Flatten(), nn.Linear(12, 2))
+"""
+
+
+def test_a_factory_that_begins_with_a_convolution_takes_its_shape_from_the_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch = pytest.importorskip("torch")
+    from safetensors.torch import save_file
+
+    (tmp_path / "convolution.py").write_text(CONVOLUTION)
+    monkeypatch.chdir(tmp_path)
+    rng = torch.Generator().manual_seed(1)
+    shapes = {"0.weight": (3, 2, 3, 3), "0.bias": (3,), "3.weight": (2, 12), "3.bias": (2,)}
+    # Half precision, as weights are stored to save space.
+    weights = {name: torch.randn(shape, generator=rng).half() for name, shape in shapes.items()}
+    save_file(weights, "w.safetensors")
+    x = np.random.default_rng(0).uniform(0.0, 1.0, (6, 2, 4, 4))
+    try:
+        graph = weave("convolution:net", calibration=x, weights="w.safetensors").plan.graph
+    finally:
+        sys.modules.pop("convolution", None)
+    assert graph.input_shape == (2, 4, 4)
+    doubles = {name: values.double() for name, values in weights.items()}
+    hidden = torch.nn.functional.conv2d(torch.from_numpy(x), doubles["0.weight"], doubles["0.bias"]).relu()
+    expected = hidden.flatten(1) @ doubles["3.weight"].T + doubles["3.bias"]
+    np.testing.assert_allclose(graph.forward(x), expected.numpy(), rtol=1e-6, atol=1e-6)

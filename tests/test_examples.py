@@ -18,14 +18,21 @@ from ohmweave.design import Design
 from ohmweave.frontend import load_data
 
 ROOT = Path(__file__).parents[1]
-TRAINERS = ("train_digits_mlp.py", "train_mnist_mlp.py")
+TRAINERS = ("train_digits_mlp.py", "train_mnist_mlp.py", "train_reference_models.py", "reference_models.py")
 SCRIPTS = sorted(path.name for path in (ROOT / "examples").glob("*.py") if path.name not in TRAINERS)
 # Arguments that keep a script short; a script that is not here runs as it is.
 QUICK = {
+    "digits_cnn.py": ("--epochs", "4", "--samples", "40", "--checked", "1"),
+    "study_tiles_and_nonidealities.py": (
+        *("--networks", "digits_mlp", "--images", "60", "--seeds", "1"),
+        *("--axes", "near_ideal", "tile_1", "stuck", "--output", "study"),
+    ),
     "wire_resistance.py": ("--ohms", "1", "100", "--samples", "60"),
 }
 # Lines of README's shell blocks that are not run here: fetching the source, and make, whose targets the gate runs.
 NOT_HERE = ("git clone ", "cd ", "make ")
+# Commands of a reader who has MNIST, with the place they are given in.
+IN_EXAMPLES = "cd examples"
 
 
 def run(desk: Path, *command: str) -> str:
@@ -42,9 +49,10 @@ def blocks(language: str) -> Iterator[str]:
     return iter(re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL))
 
 
-def commands() -> list[str]:
-    """README's commands, one a line, in order."""
-    lines = (line.strip() for block in blocks("sh") for line in block.splitlines())
+def commands(*, in_examples: bool) -> list[str]:
+    """README's commands, one a line, in order; those of the blocks that go to examples first, or of the others."""
+    chosen = [block for block in blocks("sh") if block.startswith(IN_EXAMPLES) == in_examples]
+    lines = (line.strip() for block in chosen for line in block.splitlines())
     return [line for line in lines if line and not line.startswith(("#", *NOT_HERE))]
 
 
@@ -58,6 +66,32 @@ def desk(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_an_example_runs_and_says_something(script: str, tmp_path: Path) -> None:
     assert run(tmp_path, sys.executable, str(ROOT / "examples" / script), *QUICK.get(script, ()))
+
+
+STUDY = ("--networks", "digits_mlp", "--images", "40", "--axes", "near_ideal", "gaussian", "--output", "study")
+
+
+def test_a_study_goes_on_where_it_was_interrupted_and_keeps_what_was_written_around_its_numbers(tmp_path: Path) -> None:
+    script = str(ROOT / "examples" / "study_tiles_and_nonidealities.py")
+    said = run(tmp_path, sys.executable, script, *STUDY, "--seeds", "1")
+    kept, page = tmp_path / "study" / "digits_mlp.jsonl", tmp_path / "study.md"
+    lines, numbers = kept.read_text(encoding="utf-8").splitlines(keepends=True), page.read_text(encoding="utf-8")
+    assert said.strip() in numbers
+    assert len(lines) == 6
+    kept.write_text("".join(lines[:4]) + lines[4][:30], encoding="utf-8")
+    page.write_text(f"# Before\n\n{numbers}\nAfter.\n", encoding="utf-8")
+    assert run(tmp_path, sys.executable, script, *STUDY, "--seeds", "1") == said
+    again = kept.read_text(encoding="utf-8").splitlines(keepends=True)
+    assert again[:4] == lines[:4]
+    assert len(again) == 4 + 1 + 2
+    assert page.read_text(encoding="utf-8") == f"# Before\n\n{numbers}\nAfter.\n"
+    assert (tmp_path / "study" / "gaussian.svg").is_file()
+
+
+def test_a_study_draws_no_more_than_what_was_measured(tmp_path: Path) -> None:
+    script = str(ROOT / "examples" / "study_tiles_and_nonidealities.py")
+    assert not run(tmp_path, sys.executable, script, *STUDY, "--only-draw").strip()
+    assert not (tmp_path / "study" / "digits_mlp.jsonl").exists()
 
 
 def test_training_two_epochs_already_learns_and_saves_what_the_demo_reads(tmp_path: Path) -> None:
@@ -105,7 +139,7 @@ def test_the_shipped_mnist_weights_are_as_accurate_as_the_example_says() -> None
 
 
 def test_the_readmes_commands_run_in_their_order(ngspice: str, desk: Path) -> None:
-    listed = commands()
+    listed = commands(in_examples=False)
     assert {shlex.split(line)[1] for line in listed} == {
         "doctor", "compile", "simulate", "verify", "netlist", "report"
     }  # fmt: skip
@@ -115,6 +149,21 @@ def test_the_readmes_commands_run_in_their_order(ngspice: str, desk: Path) -> No
         assert run(desk, *words)
     assert (desk / "build" / "digits" / "report.html").is_file()
     assert (desk / "build" / "netlists" / "chip.cir").is_file()
+
+
+def test_the_readmes_convolutional_network_runs(ngspice: str, desk: Path) -> None:
+    write_as_mnist(desk)
+    # Where ".." of the reader's examples is: the link's own folder.
+    place = desk / "at"
+    place.mkdir()
+    for path in (ROOT / "examples").glob("*lenet5*"):
+        (place / path.name).symlink_to(path)
+    (place / "reference_models.py").symlink_to(ROOT / "examples" / "reference_models.py")
+    listed = commands(in_examples=True)
+    assert {shlex.split(line)[1] for line in listed} == {"compile", "simulate", "verify", "netlist"}
+    for line in listed:
+        assert run(place, *shlex.split(line.replace("mnist:DIR", f"mnist:{desk}")))
+    assert (desk / "build" / "lenet5" / "netlist" / "s2.cir").is_file()
 
 
 def test_the_readmes_program_runs(ngspice: str, desk: Path) -> None:

@@ -203,6 +203,28 @@ def test_newton_takes_up_what_mixing_leaves(v0: float, digits_graph: Graph, monk
     np.testing.assert_allclose(newton.volts, mixed.volts, rtol=0.0, atol=1e-10)
 
 
+@pytest.mark.parametrize("largest", [None, 0.5, 5.0])
+def test_a_prepared_circuit_of_nonlinear_arrays_answers_as_a_run_does(largest: float | None) -> None:
+    bench = sinh_bench(0.1, 0.5)
+    expected = Native().run(bench).volts
+    prepared = Native().prepare(replace(bench, volts=np.empty((0, 6))), largest)
+    np.testing.assert_allclose(prepared.solve(0.01 * bench.volts[:1]), Native().run(small(bench)).volts, rtol=1e-9)
+    for _ in range(2):
+        np.testing.assert_allclose(prepared.solve(bench.volts), expected, rtol=1e-9)
+
+
+def small(bench: Bench) -> Bench:
+    return replace(bench, volts=0.01 * bench.volts[:1])
+
+
+def test_a_prepared_circuit_of_nonlinear_arrays_refuses_what_is_no_number() -> None:
+    bench = sinh_bench(0.33, 0.2)
+    volts = bench.volts.copy()
+    volts[2, 1] = np.inf
+    with pytest.raises(ConvergenceError, match=f"^input {bench.inputs[1]}: .* found inf for sample 2"):
+        Native().prepare(bench).solve(volts)
+
+
 def test_arrays_that_only_a_constant_source_drives_are_solved(monkeypatch: pytest.MonkeyPatch) -> None:
     g = np.full((2, 2), 1e-4)
     array = Crossbar("a", ("b", "u"), ("c0", "c1"), Sinh(v0=0.1).cell(), g, 1.0, 1.0)

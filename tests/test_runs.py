@@ -296,8 +296,9 @@ def test_a_disagreement_names_stage_sample_and_node(build: Path, chip: Chip, mon
 def device_line(chip: Chip, stage: str, row: int, col: int) -> tuple[str, str]:
     """Where the device stands in the netlist: its subcircuit and the beginning of its line."""
     found = next(s for s in chip.plan.stages if s.name == stage)
-    tile = next(t for t in found.tiles if t.rows.start <= row < t.rows.stop and t.cols.start <= col < t.cols.stop)
-    return f".subckt stage_{stage}_{tile.name} ", f"rd{row - tile.rows.start}_{col - tile.cols.start} "
+    tile = next(t for t in found.tiles if row in t.rows and col in t.cols)
+    i, j = tile.rows.tolist().index(row), tile.cols.tolist().index(col)
+    return f".subckt stage_{stage}_{tile.name} ", f"rd{i}_{j} "
 
 
 def raise_one_resistance(netlist: Path, chip: Chip, stage: str, row: int, col: int) -> None:

@@ -16,7 +16,7 @@ from ohmweave.design import Design
 from ohmweave.errors import ConvergenceError, DesignError
 from ohmweave.graph import Graph, Input, Linear, Node, Relu
 from ohmweave.mapping import plan
-from ohmweave.simulate.clamps import clamp_currents, coefficients, solvable, tail_currents
+from ohmweave.simulate.clamps import clamp_currents, coefficients, quiet_coefficients, solvable, tail_currents
 from ohmweave.simulate.elaborate import elaborate
 from ohmweave.simulate.elements import Elements
 from ohmweave.simulate.native import Native
@@ -34,7 +34,7 @@ def compiled_kernels() -> None:
     clamps = np.array([SwingClamp(-1.0, 1.0, 1.0).clamp]).T
     one = np.zeros((1, 1))
     clamp_currents(one, one.copy(), one, coefficients(clamps, np.array([-1.0])), one.copy(), np.empty(1))
-    tail_currents(one, clamps, one.copy(), np.empty(1))
+    tail_currents(one.copy(), quiet_coefficients(clamps, np.zeros(1)), np.zeros(1), np.empty(1), np.empty(1))
 
 
 @pytest.fixture(scope="module")
@@ -87,10 +87,14 @@ def test_the_tail_of_a_quiet_clamp_is_that_of_its_law(swing: tuple[float, float]
     law = SwingClamp(*swing, 10.0)
     low, high = swing
     c = np.array([[low + share * (high - low)]])
-    amps, room = np.empty((1, 1)), np.empty(1)
-    tail_currents(c, np.array([law.clamp]).T, amps, room)
+    amps, room, bend = c - 0.25, np.empty(1), np.empty(1)
+    tail_currents(amps, quiet_coefficients(np.array([law.clamp]).T, np.array([0.25])), np.ones(1), room, bend)
     np.testing.assert_allclose(amps, law.value(c), rtol=1e-3, atol=1e-15)
     assert room[0] == pytest.approx(min(high - c[0, 0], c[0, 0] - low))
+    middle = 0.5 * (low + high)
+    _, _, siemens, corner = law.clamp
+    tangent = 2.0 * siemens * corner**2 / (high - low) ** 2 * (c[0, 0] - middle)
+    assert bend[0] == pytest.approx(abs(amps[0, 0] - tangent), rel=1e-9, abs=1e-24)
 
 
 @pytest.mark.parametrize(
@@ -123,6 +127,25 @@ def test_clamps_found_quiet_change_nothing(
     np.testing.assert_allclose(swept.volts, loud.volts, rtol=0.0, atol=1e-10)
 
 
+@pytest.mark.parametrize(("slight", "few"), [(0.2, True), (0.0, False)])
+def test_tails_are_added_where_they_matter_or_everywhere(
+    slight: float, few: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(7)
+    nodes = (Node("x", Input((24,))), Node("fc", Linear(rng.normal(0.0, 0.2, (8, 24)), np.zeros(8)), ("x",)))
+    x = rng.uniform(0.0, 1.0, (64, 24))
+    bench = Chip(plan(Graph(nodes, ("fc",)), Design.default(), x)).bench(x)
+    bench = replace(bench, sources=(), input_amps=False)
+    monkeypatch.setattr("ohmweave.simulate.sweeps._SLIGHT", slight)
+    prepared = Native().prepare(bench)
+    for _ in range(2):
+        np.testing.assert_allclose(prepared.solve(bench.volts), exact(bench, Native()), rtol=0.0, atol=1e-10)
+    assert isinstance(prepared.circuit, OperatingPoints)
+    tails = prepared.circuit._sweeper.split.tails
+    assert len(tails.clamps)
+    assert (tails.few is not None) == few
+
+
 def test_a_quiet_clamp_that_meets_its_limit_is_swept_from_then_on(chip: tuple[Chip, Array]) -> None:
     tame = np.zeros((8, 20))
     wild = np.full((8, 20), 20.0)
@@ -137,6 +160,51 @@ def test_a_quiet_clamp_that_meets_its_limit_is_swept_from_then_on(chip: tuple[Ch
     assert counts[0] == 0
     assert counts[1] > counts[2] == counts[3]
     np.testing.assert_allclose(Native(batch=8).run(bench).volts, exact(bench, Native()), rtol=0.0, atol=1e-10)
+
+
+@pytest.mark.parametrize("batch", [5, 512])
+def test_a_prepared_circuit_answers_as_a_run_does_call_after_call(chip: tuple[Chip, Array], batch: int) -> None:
+    bench = chip[0].bench(chip[1])
+    expected = Native().run(bench).volts
+    prepared = Native(batch=batch).prepare(replace(bench, volts=bench.volts[:0]))
+    # A few tame samples first, then all of them, saturating ones too, then one by one.
+    np.testing.assert_allclose(prepared.solve(bench.volts[:3]), expected[:3], rtol=0.0, atol=1e-10)
+    for _ in range(2):
+        np.testing.assert_allclose(prepared.solve(bench.volts), expected, rtol=0.0, atol=1e-10)
+    for sample in (0, 45, 63):
+        volts = prepared.solve(bench.volts[sample : sample + 1])
+        np.testing.assert_allclose(volts, expected[sample : sample + 1], rtol=0.0, atol=1e-10)
+    assert prepared.solve(bench.volts[:0]).shape == (0, expected.shape[1])
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_no_order_of_quiet_and_loud_calls_makes_a_difference(chip: tuple[Chip, Array], seed: int) -> None:
+    bench = chip[0].bench(chip[1][:1])
+    rng = np.random.default_rng(seed)
+    prepared = Native(batch=int(rng.integers(1, 50))).prepare(replace(bench, volts=np.empty((0, 20))))
+    for _ in range(4):
+        volts = 10.0 ** rng.uniform(-2.0, 1.5) * rng.uniform(-0.2, 0.2, (int(rng.integers(0, 40)), 20))
+        expected = exact(replace(bench, volts=volts), Native())
+        np.testing.assert_allclose(prepared.solve(volts), expected, rtol=0.0, atol=1e-10)
+
+
+def test_a_prepared_circuit_takes_its_samples_in_the_scale_of_its_bench(chip: tuple[Chip, Array]) -> None:
+    bench = chip[0].bench(chip[1][:40])
+    halved = Native().prepare(replace(bench, volts=np.empty((0, 20)), scale=0.5))
+    np.testing.assert_allclose(halved.solve(2.0 * bench.volts), Native().run(bench).volts, rtol=0.0, atol=1e-10)
+
+
+def test_a_prepared_circuit_names_samples_within_the_call(chip: tuple[Chip, Array]) -> None:
+    bench = chip[0].bench(chip[1][:12])
+    prepared = Native(batch=4).prepare(bench)
+    volts = bench.volts.copy()
+    volts[6, 5] = np.nan
+    for _ in range(2):
+        prepared.solve(bench.volts)
+        with pytest.raises(ConvergenceError, match="for sample 6 "):
+            prepared.solve(volts)
+    with pytest.raises(ValueError, match=r"volts has shape \(12, 19\), expected \[samples, 20\]"):
+        prepared.solve(bench.volts[:, 1:])
 
 
 def test_torch_on_any_device_computes_the_same(chip: tuple[Chip, Array]) -> None:

@@ -3,7 +3,7 @@
     design.toml          every choice
     graph.json           the network's structure        weights.safetensors   its arrays
     plan.json            stages, tiles and scales       conductances.npz      targets and what was reached
-    netlist/chip.cir     the whole circuit
+    netlist/chip.cir     the whole circuit of an analog chip; of a sampled one netlist/s0.cir, ... once asked for
     results/             what engines returned, written later
 
 ``plan.json`` carries the digests of graph, design and plan; a directory whose files do not belong
@@ -11,6 +11,7 @@ together is refused.
 """
 
 import json
+import re
 import shutil
 import tempfile
 import zipfile
@@ -24,6 +25,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 from safetensors.numpy import save as to_bytes
 
+from ohmweave.build import sampled_parts
 from ohmweave.chip import Chip
 from ohmweave.design import Design
 from ohmweave.errors import BuildError, ModelError, OhmweaveError
@@ -31,7 +33,7 @@ from ohmweave.graph import Graph
 from ohmweave.mapping import Plan
 from ohmweave.units import Array
 
-__all__ = ["CACHE", "NETLIST", "RESULTS", "load", "save"]
+__all__ = ["CACHE", "NETLIST", "RESULTS", "load", "netlist_path", "save"]
 
 NETLIST = Path("netlist") / "chip.cir"
 RESULTS = Path("results")
@@ -50,11 +52,16 @@ _FILES = frozenset(
         "weights.safetensors",
     }
 )
-_FORMAT = 1
+_FORMAT = 2
 _BROKEN = (
     ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, OSError, RecursionError, SafetensorError,
     StopIteration, TypeError, ValueError, zipfile.BadZipFile,
 )  # fmt: skip
+
+
+def netlist_path(build: Path, stage: str) -> Path:
+    """Where the netlist of one stage of a sampled chip stands in a build."""
+    return build / NETLIST.with_stem(stage)
 
 
 def save(chip: Chip, directory: Path) -> Path:
@@ -124,7 +131,10 @@ def load(directory: Path) -> Chip:
 def _built(chip: Chip, directory: Path) -> Chip:
     """The chip, once its circuit could be built: digests say that files belong together, not that they are sane."""
     try:
-        _ = chip.cell
+        if chip.plan.design.coupling.sampled:
+            _ = [sampled_parts(chip.plan, stage) for stage in chip.plan.stages]
+        else:
+            _ = chip.cell
     except _BROKEN as error:
         raise BuildError(
             f"holds no circuit ({type(error).__name__}: {error})", where=str(directory), remedy="compile again"
@@ -140,7 +150,8 @@ def _check_free(place: Path, where: str) -> None:
     foreign = [name for name in found if name not in _FILES]
     netlists = place / NETLIST.parent
     if netlists.is_dir():
-        foreign += [f"{netlists.name}/{item.name}" for item in netlists.iterdir() if item.stem != NETLIST.stem]
+        ours = re.compile(rf"{NETLIST.stem}|s[0-9]+")
+        foreign += [f"{netlists.name}/{item.name}" for item in netlists.iterdir() if not ours.fullmatch(item.stem)]
     if foreign or (found and _PLAN not in found):
         raise BuildError(
             f"expected a new, an empty or a build directory, found other files ({(foreign or found)[0]})",
@@ -173,7 +184,8 @@ def _write(chip: Chip, directory: Path) -> None:
     digests = {"graph": plan.graph.digest(), "design": plan.design.digest(), "plan": plan.digest()}
     _write_json(directory / _PLAN, {"format": _FORMAT, "digests": digests, "plan": packed})
     np.savez(directory / "conductances.npz", allow_pickle=False, plan=np.array(plan.digest()), **conductances)
-    chip.write(directory / NETLIST.parent)
+    if not plan.design.coupling.sampled:
+        chip.write(directory / NETLIST.parent)
 
 
 def _keep_results(chip: Chip, directory: Path, partial: Path) -> None:

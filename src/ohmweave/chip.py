@@ -1,7 +1,8 @@
 """A compiled chip: the plan, its circuit, and what can be asked of it."""
 
 import os
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,13 +12,15 @@ import numpy as np
 from ohmweave.analysis.power import Power, power, watched_sources
 from ohmweave.bench import Bench, Waves
 from ohmweave.blocks.opamp import BUFFER
-from ohmweave.build import build, input_nets, layer_names, output_nets
-from ohmweave.circuit import Cell
-from ohmweave.errors import EngineError
-from ohmweave.mapping import Plan
+from ohmweave.build import build, input_nets, layer_names, output_nets, sampled_cell
+from ohmweave.circuit import Cell, Instance
+from ohmweave.errors import DesignError, EngineError
+from ohmweave.floorplan import Plan, Stage
 from ohmweave.netlist import dialect as find_dialect
 from ohmweave.netlist import write
-from ohmweave.simulate import Simulator, simulator
+from ohmweave.registry import nearest
+from ohmweave.sampling import Sampler
+from ohmweave.simulate import Progress, Simulator, simulator
 from ohmweave.units import Array
 
 __all__ = ["Chip", "Run"]
@@ -63,8 +66,38 @@ class Chip:
 
     @cached_property
     def cell(self) -> Cell:
-        """The whole circuit."""
+        """The whole circuit of an analog chip.
+
+        Raises:
+            DesignError: a sampled chip, whose stages are circuits of their own.
+        """
+        if self.plan.design.coupling.sampled:
+            raise DesignError(
+                "expected an analog chip, which is one circuit, found a sampled one",
+                where="coupling.kind",
+                remedy="ask for one of its stages",
+            )
         return build(self.plan)
+
+    def stage(self, name: str) -> Stage:
+        """The stage called ``name``.
+
+        Raises:
+            DesignError: no such stage.
+        """
+        found = {stage.name: stage for stage in self.plan.stages}
+        if name not in found:
+            raise DesignError(
+                f"expected a stage of the chip, found {name!r}", where="stage", remedy=nearest(name, found)
+            )
+        return found[name]
+
+    def stage_cell(self, name: str) -> Cell:
+        """The circuit of one stage: of a sampled chip for one position, converters and all."""
+        stage = self.stage(name)
+        if self.plan.design.coupling.sampled:
+            return sampled_cell(self.plan, stage)
+        return next(p.of for p in self.cell.parts if p.name == name and isinstance(p, Instance))  # type: ignore[return-value]
 
     def bench(self, x: Array) -> Bench:
         """The chip with samples at its inputs, every stage's outputs and every source watched.
@@ -87,14 +120,19 @@ class Chip:
         Raises:
             DataError, SimulatorMissing, EngineError: as :meth:`simulate`.
         """
-        first, last = self.plan.stages[0], self.plan.stages[-1]
+        if self.plan.design.coupling.sampled:
+            return np.concatenate(
+                [self.plan.logits(stages[self.plan.stages[-1].name]) for _, stages in self.stream(x, engine)]
+            )
+        last = self.plan.stages[-1]
+        noisy = self.plan.design.driver.noise > 0.0
         bench = Bench(
             self.cell,
             input_nets(self.plan),
-            self.plan.graph.shaped(x).reshape(len(x), -1),
+            self.plan.input_volts(x) / self.plan.s_input if noisy else self.plan.graph.shaped(x).reshape(len(x), -1),
             output_nets(last),
             input_amps=False,
-            scale=first.s_in,
+            scale=self.plan.s_input,
         )
         try:
             return self.plan.logits(_engine(engine).run(bench).volts)
@@ -115,15 +153,49 @@ class Chip:
             SimulatorMissing: the engine is not on this machine.
             EngineError: the run did not end well.
         """
+        if self.plan.design.coupling.sampled:
+            return self._sampled_run(x, _engine(engine))
         bench = self.bench(x)
         waves = _engine(engine).run(bench)
         stage_volts, left = {}, 0
         for stage in self.plan.stages:
-            stage_volts[stage.name] = waves.volts[:, left : left + stage.outputs]
-            left += stage.outputs
+            stage_volts[stage.name] = waves.volts[:, left : left + stage.values]
+            left += stage.values
         opamp = self.plan.design.opamp
         watts = power(bench, waves, self.plan.quiescent_power, (opamp.v_low, opamp.v_high))
         return Run(self.plan, stage_volts, watts, self._beyond(bench, waves), waves)
+
+    def stream(
+        self, x: Array, engine: str | Simulator = "native", progress: Progress | None = None, start: int = 0
+    ) -> Iterator[tuple[slice, dict[str, Array]]]:
+        """Run samples through a sampled chip, as many at a time as memory allows.
+
+        Args:
+            x: inputs in network units, [samples, ...].
+            engine: an engine's name or a simulator.
+            progress: told ("samples", how many are done, of how many).
+            start: the first sample to run; those before it were run already.
+
+        Yields:
+            Which samples, and each stage's outputs, [those samples, values], V.
+        """
+        sampler = Sampler(self.plan, _engine(engine))
+        volts, step = self.plan.input_volts(x), sampler.most_samples
+        for first in range(start, len(volts), step):
+            part = slice(first, min(first + step, len(volts)))
+            yield part, dict(sampler.run(volts[part]))
+            if progress is not None:
+                progress("samples", part.stop, len(volts))
+
+    def _sampled_run(self, x: Array, engine: Simulator) -> Run:
+        begun = time.perf_counter()
+        found = [stages for _, stages in self.stream(x, engine)]
+        stage_volts = {stage.name: np.concatenate([each[stage.name] for each in found]) for stage in self.plan.stages}
+        seconds = {"total": time.perf_counter() - begun}
+        empty = np.empty((len(x), 0))
+        volts = stage_volts[self.plan.stages[-1].name]
+        waves = Waves(engine.name, engine.version(), volts, empty, empty, empty, seconds)
+        return Run(self.plan, stage_volts, Power({}, self.plan.quiescent_power), {}, waves)
 
     def _beyond(self, bench: Bench, waves: Waves) -> dict[str, float]:
         design = self.plan.design
@@ -139,23 +211,25 @@ class Chip:
             beyond[stage.name] = float(np.mean(at_rail[:, mine]))
         return beyond
 
-    def write(self, directory: Path | str, dialect: str = "ngspice") -> Path:
+    def write(self, directory: Path | str, dialect: str = "ngspice", stage: str | None = None) -> Path:
         """Write the netlist of the whole circuit as ``chip`` with the dialect's suffix; returns its path.
 
         Args:
             directory: where; made if need be.
             dialect: name of the dialect.
+            stage: name of the one stage to write, as a file of its name.
 
         Raises:
             DesignError: no such dialect.
         """
         words = find_dialect(dialect)
-        path = Path(directory) / f"chip{words.suffix}"
+        path = Path(directory) / f"{stage or 'chip'}{words.suffix}"
+        cell = self.cell if stage is None else self.stage_cell(stage)
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
         try:
             with partial.open("w", encoding="ascii", newline="\n") as stream:
-                write(self.cell, words, stream, names=layer_names(self.plan))
+                write(cell, words, stream, names=layer_names(self.plan))
             partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)

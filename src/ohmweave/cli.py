@@ -17,6 +17,7 @@ from rich.progress import Progress as ProgressBar
 from rich.table import Table
 
 from ohmweave import archive, runs
+from ohmweave.analysis.used import utilisation
 from ohmweave.compile import compile as weave
 from ohmweave.demo.story import run as run_demo
 from ohmweave.design import PRESETS, Design
@@ -98,6 +99,7 @@ def compile_(
         "digest": plan.digest(),
         "stages": len(plan.stages),
         "tiles": sum(len(stage.tiles) for stage in plan.stages),
+        "utilisation": utilisation(plan),
         "memristors": plan.devices,
         "opamps": plan.opamps,
     }
@@ -122,8 +124,8 @@ def simulate(
     limits = _limits(time_limit)
     native = {"precision": precision, "device": device, "threads": threads}
     with _progress("simulating") as step:
-        options = {**native, "progress": step} if engine == "native" else limits
-        done = runs.simulate(build, samples, engine=engine, limit=limit, fresh=fresh, options=options)
+        options = native if engine == "native" else limits
+        done = runs.simulate(build, samples, engine=engine, limit=limit, fresh=fresh, progress=step, options=options)
     _print(done.summary(), as_json, f"simulated by {engine}")
 
 
@@ -143,9 +145,11 @@ def verify(
             f"expected a share between 0 and 1, found {tolerance:g}", where="--tolerance", remedy="try 1e-6"
         )
     options = _limits(time_limit)
-    done = runs.verify(
-        build, load_data(data, "test"), samples=samples, engine=engine, tolerance=tolerance, options=options
-    )
+    given = load_data(data, "test")
+    with _progress("verifying") as step:
+        done = runs.verify(
+            build, given, samples=samples, engine=engine, tolerance=tolerance, progress=step, options=options
+        )
     _print(done.summary(), as_json, f"verified against {engine}")
     if not done.ok:
         worst = f"node {done.deviation.node} at sample {done.deviation.sample}"
@@ -160,18 +164,25 @@ def netlist(
     build: Build,
     dialect: Annotated[str, typer.Option(help="the simulator's dialect")] = "ngspice",
     output: Annotated[Path | None, typer.Option("--output", "-o", help="directory; BUILD/netlist if not given")] = None,
+    stage: Annotated[list[str] | None, typer.Option(help="write this stage alone, such as s2; may be repeated")] = None,
     as_json: Json = False,
 ) -> None:
-    """Write the netlist of the whole circuit."""
+    """Write the netlist of the whole circuit, of a sampled chip those of all its stages, or of some stages alone."""
     find_dialect(dialect)
     chip, begun = archive.load(build), time.perf_counter()
     folder = output or build / archive.NETLIST.parent
-    with _writing(folder):
-        path = chip.write(folder, dialect)
+    every: list[str | None] = [each.name for each in chip.plan.stages] if chip.plan.design.coupling.sampled else [None]
+    # What is misspelt is told before anything is written.
+    chosen = [chip.stage(name) for name in stage or ()]
+    names = [each.name for each in chosen] or every
+    paths = []
+    with _writing(folder), _progress("writing") as step:
+        for done, name in enumerate(names, 1):
+            paths.append(str(chip.write(folder, dialect, name)))
+            step("netlists", done, len(names))
+    devices = sum(each.devices for each in chosen or chip.plan.stages)
     seconds = time.perf_counter() - begun
-    _print(
-        {"dialect": dialect, "files": [str(path)], "devices": chip.plan.devices, "seconds": seconds}, as_json, "written"
-    )
+    _print({"dialect": dialect, "files": paths, "devices": devices, "seconds": seconds}, as_json, "written")
 
 
 @app.command()
@@ -277,6 +288,16 @@ def _text(value: Any) -> str:
 @contextmanager
 def _progress(title: str) -> Iterator[Progress]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with ProgressBar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(title, total=None)
-        yield lambda what, done, total: bar.update(task, description=what, completed=done, total=total)
+    bar = ProgressBar(*columns, console=Console(stderr=True), transient=True)
+    task = bar.add_task(title, total=None)
+
+    def step(what: str, done: int, total: int) -> None:
+        # Not before there is something to tell: off a terminal an empty bar would leave an empty line.
+        bar.start()
+        bar.update(task, description=what, completed=done, total=total)
+
+    try:
+        yield step
+    finally:
+        if bar.live.is_started:
+            bar.stop()

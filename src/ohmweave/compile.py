@@ -39,7 +39,7 @@ def compile(model: Any, design: Design | None = None, *, calibration: Array, wei
     if isinstance(model, Graph):
         graph = model
     elif isinstance(model, str | Path):
-        graph = load_model(str(model), Path(weights) if weights else None)
+        graph = load_model(str(model), Path(weights) if weights else None, calibration.shape[1:])
     elif hasattr(model, "named_modules"):
         graph = from_module(model, calibration.shape[1:])
     else:

@@ -11,27 +11,44 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from ohmweave.blocks import (
     Activation,
+    ClampedDifference,
+    ClipClamp,
     Driver,
     Finite,
+    HardSwishProduct,
     Ideal,
+    LeakyRectifier,
+    Maximum,
+    Multiplier,
     OpAmp,
     OutputClamp,
+    QuarterSquare,
     SigmoidPair,
     TanhPair,
     activations,
+    maxima,
+    multipliers,
     opamps,
 )
 from ohmweave.devices import Device, Linear, devices
+from ohmweave.effects import Effect, effects
 from ohmweave.errors import DesignError, UnitError
 from ohmweave.registry import nearest
 from ohmweave.schemes import Pair, Scheme, schemes
 from ohmweave.units import Unit, format_quantity, parse_quantity, require
 
-__all__ = ["PRESETS", "ArrayChoice", "Design", "SignalChoice"]
+__all__ = ["PRESETS", "ArrayChoice", "CouplingChoice", "Design", "SignalChoice"]
 
 
 _LEAST_OHM = 1e-6
 _ENDS = ("one", "both")
+_MOST_BITS = 24
+_COUPLING_WORDS: Mapping[str, tuple[str, str]] = {
+    "kind": ("analog", "sampled"),
+    "convolution": ("sliding", "unrolled"),
+    "batch_norm": ("folded", "stage"),
+    "sums": ("analog", "digital"),
+}
 
 
 @dataclass(frozen=True)
@@ -47,6 +64,8 @@ class ArrayChoice:
             resistance; the far end lies one more segment behind the last crossing.
         ground: ends of a column wire that its readout takes currents from: ``one`` or ``both``, likewise
             one more segment above the first crossing.
+        reserve: share of the conductance range that the largest weights leave free, so that devices can be
+            programmed higher to make up for the wires (:mod:`ohmweave.compensation`); 0 makes up for nothing.
     """
 
     rows: int = 64
@@ -55,6 +74,7 @@ class ArrayChoice:
     r_col: Annotated[float, Unit("ohm")] = 1.0
     drive: str = "one"
     ground: str = "one"
+    reserve: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("drive", "ground"):
@@ -64,6 +84,12 @@ class ArrayChoice:
                     where=f"array.{name}",
                     remedy=f'try {name} = "one"',
                 )
+        if not 0.0 <= self.reserve < 1.0:
+            raise DesignError(
+                f"expected a share from 0 to below 1, found {self.reserve:g}",
+                where="array.reserve",
+                remedy="try reserve = 0.15",
+            )
         for name in ("rows", "cols"):
             if getattr(self, name) < 2:
                 raise DesignError(
@@ -108,18 +134,102 @@ class SignalChoice:
 
 
 @dataclass(frozen=True)
+class CouplingChoice:
+    """How stages hang together.
+
+    In an *analog* chip they form one circuit: every position of a picture has its own columns (convolutions
+    are unrolled), and what loads a stage moves the one before it. In a *sampled* chip values are held
+    between stages, which are circuits of their own and run once for every position.
+
+    Args:
+        kind: ``"analog"`` or ``"sampled"``.
+        convolution: of a sampled chip, ``"sliding"`` (one kernel array, used at every position) or
+            ``"unrolled"`` (all positions at once).
+        batch_norm: ``"folded"`` into the weights before it, or a ``"stage"`` of its own.
+        sums: of a sampled chip, what becomes of the partial sums of an output's tiles: ``"analog"``, column
+            currents joined in one readout; or ``"digital"``, read out and converted tile by tile, then
+            added, and the activation applied, in numbers.
+        dac_bits: resolution of the converters before a stage's rows; 0 holds the analog value.
+        adc_bits: the same behind its readouts.
+
+    Raises:
+        DesignError: words that are none of these, or converters where nothing is sampled.
+    """
+
+    kind: str = "analog"
+    convolution: str = "sliding"
+    batch_norm: str = "folded"
+    sums: str = "analog"
+    dac_bits: int = 0
+    adc_bits: int = 0
+
+    def __post_init__(self) -> None:
+        for name, words in _COUPLING_WORDS.items():
+            if getattr(self, name) not in words:
+                raise DesignError(
+                    f"expected {' or '.join(map(repr, words))}, found {getattr(self, name)!r}",
+                    where=f"coupling.{name}",
+                    remedy=f'try {name} = "{words[0]}"',
+                )
+        for name in ("dac_bits", "adc_bits"):
+            bits = getattr(self, name)
+            if not 0 <= bits <= _MOST_BITS:
+                raise DesignError(
+                    f"expected 0 (analog) to {_MOST_BITS} bits, found {bits}",
+                    where=f"coupling.{name}",
+                    remedy=f"try {name} = 8",
+                )
+            if bits and not self.sampled:
+                raise DesignError(
+                    f"expected no converters in a chip that samples nothing, found {name} = {bits}",
+                    where=f"coupling.{name}",
+                    remedy='set coupling.kind = "sampled"',
+                )
+        if self.sums == "digital" and not self.sampled:
+            raise DesignError(
+                "expected analog sums in a chip that samples nothing, found digital ones",
+                where="coupling.sums",
+                remedy='set coupling.kind = "sampled"',
+            )
+
+    @property
+    def sampled(self) -> bool:
+        """Whether values are held between stages."""
+        return self.kind == "sampled"
+
+    @property
+    def unrolled(self) -> bool:
+        """Whether every position has columns of its own."""
+        return not self.sampled or self.convolution == "unrolled"
+
+    @property
+    def folds(self) -> bool:
+        """Whether batch normalisations are folded into the weights before them."""
+        return self.batch_norm == "folded"
+
+    @property
+    def digital_sums(self) -> bool:
+        """Whether tiles are read out one by one and added in numbers."""
+        return self.sums == "digital"
+
+
+@dataclass(frozen=True)
 class Design:
     """Every choice of a chip. Sections with a ``kind`` pick a strategy from its registry.
 
     Args:
-        seed: seeds the programming of devices; the built-in ones program without chance, a user's need not.
+        seed: seeds all chance: programming, effects, offsets and noise.
         device: the memristor.
         array: tile size and wires.
         scheme: how weights become conductances.
         opamp: the amplifier of every readout, activation and inverter.
         driver: what drives the rows of the first stage and the bias rows.
-        relu, tanh, sigmoid: the circuits of the activations.
+        relu, tanh, sigmoid, clip, leaky_relu, hard_swish: the circuits of the activations.
+        multiplier: what makes the product of two signals.
+        maximum: what picks the largest of several signals.
         signal: read and output voltages.
+        coupling: how stages hang together, and the converters between them.
+        effects: what happens to programmed conductances, in this order.
 
     Raises:
         DesignError: choices that do not go together.
@@ -134,7 +244,14 @@ class Design:
     relu: Activation = field(default_factory=OutputClamp)
     tanh: Activation = field(default_factory=TanhPair)
     sigmoid: Activation = field(default_factory=SigmoidPair)
+    clip: Activation = field(default_factory=ClipClamp)
+    leaky_relu: Activation = field(default_factory=LeakyRectifier)
+    hard_swish: Activation = field(default_factory=HardSwishProduct)
+    multiplier: Multiplier = field(default_factory=QuarterSquare)
+    maximum: Maximum = field(default_factory=ClampedDifference)
     signal: SignalChoice = field(default_factory=SignalChoice)
+    coupling: CouplingChoice = field(default_factory=CouplingChoice)
+    effects: tuple[Effect, ...] = ()
 
     def __post_init__(self) -> None:
         if self.seed < 0:
@@ -188,14 +305,11 @@ class Design:
         lines = [f"seed = {self.seed}", ""]
         for item in dataclasses.fields(self)[1:]:
             choice = getattr(self, item.name)
-            lines.append(f"[{item.name}]")
-            if item.name in _kinds():
-                lines.append(f'kind = "{_kind_of(item.name, choice)}"')
-            hints = get_type_hints(type(choice), include_extras=True)
-            lines += [
-                f"{f.name} = {_write_value(getattr(choice, f.name), hints[f.name])}" for f in dataclasses.fields(choice)
-            ]
-            lines.append("")
+            if item.name == _EFFECTS:
+                for effect in choice:
+                    lines += [f"[[{_EFFECTS}]]", *_write_section(_EFFECTS, effect)]
+            else:
+                lines += [f"[{item.name}]", *_write_section(item.name, choice)]
         return "\n".join(lines)
 
     def digest(self) -> str:
@@ -207,11 +321,34 @@ PRESETS: Mapping[str, Design] = {
     "default": Design(),
     "ideal": Design(array=ArrayChoice(r_row=0.0, r_col=0.0), opamp=Ideal(), driver=Driver(r_source=0.0)),
     "lossy": Design(array=ArrayChoice(r_row=100.0, r_col=100.0)),
+    "sampled": Design(coupling=CouplingChoice(kind="sampled")),
+    "digital": Design(
+        array=ArrayChoice(reserve=0.15),
+        signal=SignalChoice(headroom=0.5),
+        coupling=CouplingChoice(kind="sampled", sums="digital", dac_bits=8, adc_bits=8),
+    ),
+}
+
+
+_EFFECTS = "effects"
+_PLAIN: Mapping[str, type[Any]] = {
+    "array": ArrayChoice,
+    "driver": Driver,
+    "signal": SignalChoice,
+    "coupling": CouplingChoice,
 }
 
 
 def _kinds() -> dict[str, dict[str, type[Any]]]:
-    return {"device": devices(), "scheme": schemes(), "opamp": opamps(), **activations()}
+    parts = {"device": devices(), "scheme": schemes(), "opamp": opamps(), _EFFECTS: effects()}
+    return {**parts, "multiplier": multipliers(), "maximum": maxima(), **activations()}
+
+
+def _write_section(section: str, choice: Any) -> list[str]:
+    kind = [f'kind = "{_kind_of(section, choice)}"'] if section in _kinds() and section not in _PLAIN else []
+    hints = get_type_hints(type(choice), include_extras=True)
+    fields = [f"{f.name} = {_write_value(getattr(choice, f.name), hints[f.name])}" for f in dataclasses.fields(choice)]
+    return [*kind, *fields, ""]
 
 
 def _kind_of(section: str, choice: object) -> str:
@@ -231,37 +368,56 @@ def _read_design(table: Mapping[str, Any], where: str) -> Design:
     for key, value in table.items():
         if key not in known:
             raise DesignError(f"unknown key {key!r}", where=where, remedy=nearest(key, known))
-        values[key] = _read_value(value, int, where, key) if key == "seed" else _read_section(key, value, where)
+        if key == "seed":
+            values[key] = _read_value(value, int, where, key)
+        elif key == _EFFECTS:
+            values[key] = _read_effects(value, where)
+        else:
+            values[key] = _read_section(key, value, where)
     try:
         return Design(**values)
     except DesignError as error:
         raise DesignError(error.message, where=f"{where}: {error.where}", remedy=error.remedy) from error
 
 
+def _read_effects(tables: object, where: str) -> tuple[Any, ...]:
+    if not isinstance(tables, list):
+        raise DesignError(
+            f"expected tables [[{_EFFECTS}]], found {tables!r}", where=where, remedy=f"write [[{_EFFECTS}]]"
+        )
+    return tuple(_read_section(_EFFECTS, table, f"{where}, effect {number}") for number, table in enumerate(tables, 1))
+
+
 def _read_section(section: str, table: object, where: str) -> object:
     if not isinstance(table, dict):
         raise DesignError(f"expected a table [{section}], found {table!r}", where=where, remedy=f"write [{section}]")
     settings = dict(table)
-    kinds = _kinds().get(section)
-    if kinds is None:
-        chosen: type[Any] = {"array": ArrayChoice, "driver": Driver, "signal": SignalChoice}[section]
-    else:
-        kind = settings.pop("kind", next(name for name in kinds if kinds[name] is type(getattr(Design(), section))))
-        if not isinstance(kind, str) or kind not in kinds:
-            remedy = nearest(str(kind), kinds)
-            raise DesignError(f"unknown kind {kind!r}", where=f"{where}: {section}.kind", remedy=remedy)
-        chosen = kinds[kind]
+    chosen = _PLAIN.get(section) or _read_kind(section, settings, where)
     hints = get_type_hints(chosen, include_extras=True)
     known = {item.name for item in dataclasses.fields(chosen)}
     for key in settings:
         if key not in known:
-            allowed = known | ({"kind"} if kinds is not None else set())
+            allowed = known | (set() if section in _PLAIN else {"kind"})
             raise DesignError(f"unknown key {key!r}", where=f"{where}: [{section}]", remedy=nearest(key, allowed))
     values = {key: _read_value(value, hints[key], where, f"{section}.{key}") for key, value in settings.items()}
     try:
         return chosen(**values)
     except DesignError as error:
         raise DesignError(error.message, where=f"{where}: {error.where}", remedy=error.remedy) from error
+
+
+def _read_kind(section: str, settings: dict[str, Any], where: str) -> type[Any]:
+    """The strategy that a section's ``kind`` names, which is taken out of its settings."""
+    kinds, default = _kinds()[section], type(getattr(Design(), section))
+    kind = settings.pop("kind", next((name for name in kinds if kinds[name] is default), None))
+    if kind is None:
+        raise DesignError(
+            "expected a kind, found none", where=f"{where}: {section}", remedy=f"known are {', '.join(sorted(kinds))}"
+        )
+    if not isinstance(kind, str) or kind not in kinds:
+        remedy = nearest(str(kind), kinds)
+        raise DesignError(f"unknown kind {kind!r}", where=f"{where}: {section}.kind", remedy=remedy)
+    return kinds[kind]
 
 
 def _read_value(value: object, hint: Any, where: str, key: str) -> Any:

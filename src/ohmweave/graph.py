@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -90,10 +90,25 @@ class Graph:
         Returns:
             The first output, float64 [samples, ...].
         """
-        samples, wanted = self.fit(x), self.outputs[0]
-        step = max(1, _MOST_VALUES // max(math.prod(shape) for shape in self.shapes.values()))
-        parts = [self._values(samples[i : i + step], {wanted})[wanted] for i in range(0, len(samples), step)]
+        wanted = self.outputs[0]
+        parts = [values[wanted] for _, values in self.trace_parts(x, {wanted})]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def trace_parts(self, x: Array, names: Collection[str]) -> Iterator[tuple[slice, dict[str, Array]]]:
+        """The ideal values of some nodes, a part of the samples at a time.
+
+        Args:
+            x: inputs, as in :meth:`forward`.
+            names: the nodes.
+
+        Yields:
+            Which samples, and their values by name.
+        """
+        samples = self.fit(x)
+        step = max(1, _MOST_VALUES // max(math.prod(shape) for shape in self.shapes.values()))
+        for first in range(0, len(samples), step):
+            part = slice(first, first + step)
+            yield part, self._values(samples[part], names)
 
     def trace(self, x: Array) -> dict[str, Array]:
         """The ideal value of every node, by name; ``x`` as in :meth:`forward`."""

@@ -1,325 +1,243 @@
 """From a network and a design to a plan: stages, tiles, target conductances, scales."""
 
-import hashlib
-import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+from scipy.sparse import csc_matrix, vstack
 
-from ohmweave.blocks import Activation, Readout, Through, readouts
+from ohmweave.compensation import compensate
 from ohmweave.design import Design
-from ohmweave.errors import DataError, DesignError, ModelError
-from ohmweave.graph import Graph, Linear, Node
-from ohmweave.layers import activation_kind, split_stages
+from ohmweave.effects import disturb
+from ohmweave.errors import DesignError, ModelError
+from ohmweave.floorplan import Plan, Stage, Tile, bound_activation, chance, readout_of
+from ohmweave.graph import Graph
+from ohmweave.layers import Layer, Lowered, lower
+from ohmweave.placement import Spot, place
+from ohmweave.scaling import owners, row_scales, scales
 from ohmweave.units import Array
+from ohmweave.wiring import GROUND, stored
 
 __all__ = ["Plan", "Stage", "Tile", "plan"]
 
 _MOST_BIAS_ROWS = 8
-
-
-@dataclass(frozen=True, eq=False)
-class Tile:
-    """One array of a stage.
-
-    Args:
-        name: safe name within its stage.
-        rows: physical rows of the stage that it holds.
-        cols: physical columns of the stage that it holds.
-        target: conductances asked for, shape [rows, cols], S.
-        g: conductances reached by programming, same shape, S.
-    """
-
-    name: str
-    rows: slice
-    cols: slice
-    target: Array
-    g: Array
-
-
-@dataclass(frozen=True, eq=False)
-class Stage:
-    """One layer of weights with its activation.
-
-    Args:
-        name: safe name, ``s0``, ``s1``, ...
-        layers: the network's nodes that it realises, first the weights, last its output.
-        activation: ``"through"``, ``"relu"``, ``"tanh"`` or ``"sigmoid"``.
-        inputs: number of input signals, without biases.
-        bias_rows: number of input signals driven by the constant bias voltage, after the others.
-        outputs: number of output signals.
-        tiles: the arrays; tiles with the same rows share their row nets, tiles with the same
-            columns sum their currents on the column nets.
-        k: conductance per unit of weight, S.
-        s_in: input scale, V per unit.
-        s_pre: scale of the readout's output, V per unit of the pre-activation.
-        s_out: output scale, V per unit.
-        r_feedback: R_f of the readouts, ohm.
-        r_mixing: inner resistor of the readouts, ohm.
-    """
-
-    name: str
-    layers: tuple[str, ...]
-    activation: str
-    inputs: int
-    bias_rows: int
-    outputs: int
-    tiles: tuple[Tile, ...]
-    k: float
-    s_in: float
-    s_pre: float
-    s_out: float
-    r_feedback: float
-    r_mixing: float
-
-    def __post_init__(self) -> None:
-        scales = (self.k, self.s_in, self.s_pre, self.s_out, self.r_feedback, self.r_mixing)
-        if not all(math.isfinite(value) and value > 0.0 for value in scales):
-            raise ModelError(f"expected positive scales and resistors, found {scales}", where=f"stage {self.name}")
-        for tile in self.tiles:
-            shape = (tile.rows.stop - tile.rows.start, tile.cols.stop - tile.cols.start)
-            if tile.g.shape != shape or tile.target.shape != shape:
-                raise ModelError(
-                    f"expected conductances of shape {shape}, found {tile.g.shape}",
-                    where=f"tile {self.name}.{tile.name}",
-                )
-            wrong = tile.g[~((tile.g > 0.0) & (tile.g < math.inf))]
-            if wrong.size:
-                raise ModelError(
-                    f"expected positive conductances, found {wrong.flat[0]} S ({wrong.size} in all)",
-                    where=f"tile {self.name}.{tile.name}",
-                    remedy="a device's program() must return what it can conduct",
-                )
-
-    @property
-    def devices(self) -> int:
-        """Number of memristors."""
-        return sum(tile.g.size for tile in self.tiles)
-
-
-@dataclass(frozen=True, eq=False)
-class Plan:
-    """How a network lies on a chip.
-
-    Args:
-        graph: the network.
-        design: the choices it was mapped with.
-        stages: in the order signals pass them.
-        host: names of the nodes after the last stage; they are computed outside the circuit.
-    """
-
-    graph: Graph
-    design: Design
-    stages: tuple[Stage, ...]
-    host: tuple[str, ...]
-
-    @property
-    def devices(self) -> int:
-        """Number of memristors."""
-        return sum(stage.devices for stage in self.stages)
-
-    @property
-    def opamps(self) -> int:
-        """Number of op-amps: in readouts, activations and line inverters."""
-        total = 0
-        for index, stage in enumerate(self.stages):
-            per_output = self.readout.opamps + self.activation(stage).opamps
-            inverters = stage.inputs if index and self.design.scheme.lines_per_input == 2 else 0
-            total += stage.outputs * per_output + inverters
-        return total
-
-    @property
-    def quiescent_power(self) -> float:
-        """What op-amps and activations draw at rest, W."""
-        opamp = self.design.opamp
-        supply = opamp.v_high - opamp.v_low
-        blocks = sum(s.outputs * self.activation(s).quiescent_power(supply) for s in self.stages)
-        return self.opamps * opamp.quiescent_power + blocks
-
-    @property
-    def readout(self) -> Readout:
-        """The readout that the scheme asks for."""
-        return _readout(self.design)
-
-    def activation(self, stage: Stage) -> Activation:
-        """The activation circuit of a stage."""
-        return _activation(self.design, stage.activation)
-
-    def input_volts(self, x: Array) -> Array:
-        """Voltages of the chip's inputs for samples ``x`` in network units, [samples, inputs], V."""
-        return self.graph.fit(x).reshape(len(x), -1) * self.stages[0].s_in
-
-    def logits(self, volts: Array) -> Array:
-        """The network's output from the last stage's voltages, host operations included.
-
-        Args:
-            volts: output voltages of the last stage, shape [samples, outputs], V.
-
-        Returns:
-            The graph's first output in network units, [samples, ...].
-        """
-        value = volts / self.stages[-1].s_out
-        for name in self.host:
-            value = self.graph.node(name).op.forward(value)
-        return value
-
-    def digest(self) -> str:
-        """Content hash of the graph, the design and every conductance."""
-        structure, arrays = self.pack()
-        state = hashlib.sha256(json.dumps(structure, sort_keys=True).encode())
-        state.update((self.graph.digest() + self.design.digest()).encode())
-        for name in sorted(arrays):
-            state.update(name.encode() + np.ascontiguousarray(arrays[name]).tobytes())
-        return state.hexdigest()
-
-    def pack(self) -> tuple[dict[str, Any], dict[str, Array]]:
-        """Split into a JSON-ready structure and named arrays; :meth:`unpack` is the inverse."""
-        arrays: dict[str, Array] = {}
-        stages = []
-        for stage in self.stages:
-            entry = {key: value for key, value in vars(stage).items() if key != "tiles"}
-            entry["layers"] = list(stage.layers)
-            entry["tiles"] = []
-            for tile in stage.tiles:
-                spans = {"rows": [tile.rows.start, tile.rows.stop], "cols": [tile.cols.start, tile.cols.stop]}
-                entry["tiles"].append({"name": tile.name, **spans})
-                arrays[f"{stage.name}.{tile.name}.target"] = tile.target
-                arrays[f"{stage.name}.{tile.name}.g"] = tile.g
-            stages.append(entry)
-        return {"stages": stages, "host": list(self.host)}, arrays
-
-    @staticmethod
-    def unpack(graph: Graph, design: Design, structure: Mapping[str, Any], arrays: Mapping[str, Array]) -> "Plan":
-        """Rebuild a plan from its graph, its design and what :meth:`pack` returned."""
-        stages = []
-        for entry in structure["stages"]:
-            tiles = tuple(
-                Tile(
-                    t["name"],
-                    slice(*t["rows"]),
-                    slice(*t["cols"]),
-                    np.asarray(arrays[f"{entry['name']}.{t['name']}.target"], dtype=np.float64),
-                    np.asarray(arrays[f"{entry['name']}.{t['name']}.g"], dtype=np.float64),
-                )
-                for t in entry["tiles"]
-            )
-            stages.append(Stage(**{**entry, "layers": tuple(entry["layers"]), "tiles": tiles}))
-        return Plan(graph, design, tuple(stages), tuple(structure["host"]))
+# Values of all layers that calibration keeps, 512 MiB of them, and rows' voltages held at a time.
+_MOST_VALUES = 2**26
+_MOST_ROW_VALUES = 2**20
+# Voltages of rows whose sums are computed: sums vary from sample to sample less than it costs to see all.
+_MOST_SUMS = 2**22
 
 
 def plan(graph: Graph, design: Design, calibration: Array) -> Plan:
     """Map a network.
 
-    Weights become conductances, g = G_off + k |w|, k = (G_on - G_off) / max|w|; scales come from the
+    Weights become conductances, g = G_off + k |w|, k = (1 - reserve) (G_on - G_off) / max|w|; scales come from the
     largest values seen on the calibration data; R_f = s_pre / (s_in k) sets the gain of each stage.
 
     Args:
-        graph: a chain of Linear layers with activations.
+        graph: the network.
         design: every choice of the chip.
-        calibration: representative inputs in network units, [samples, ...].
+        calibration: representative inputs in network units, [samples, ...]. Of more than fit into
+            512 MiB, evenly spaced ones are taken.
 
     Raises:
         ModelError: an op or a shape of network that cannot be mapped, or a layer of zeros.
         DataError: calibration data that does not fit or carries no signal.
     """
-    chains, host = split_stages(graph)
-    values = graph.trace(calibration)
-    rng = np.random.default_rng(design.seed)
-    stages: list[Stage] = []
-    x = values[graph.nodes[0].name].reshape(len(calibration), -1)
-    s_in = design.signal.v_read / _largest(x, "calibration data", "the inputs")
-    for index, chain in enumerate(chains):
-        volts = design.signal.v_out if index == len(chains) - 1 else design.signal.v_read
-        stage = _stage(f"s{index}", chain, x, values, s_in, volts, design, rng)
-        stages.append(stage)
-        x, s_in = values[chain[-1].name].reshape(len(x), -1), stage.s_out
-    return Plan(graph, design, tuple(stages), tuple(node.name for node in host))
+    lowered = lower(graph, unrolled=design.coupling.unrolled, fold=design.coupling.folds)
+    work = _Mapping(graph, design, lowered, _values(graph, lowered, calibration))
+    stages = tuple(work.stage(index) for index in range(len(lowered.layers)))
+    return Plan(graph, design, stages, float(work.scales[0]))
 
 
-def _stage(
-    name: str,
-    chain: list[Node],
-    x: Array,
-    values: Mapping[str, Array],
-    s_in: float,
-    volts: float,
-    design: Design,
-    rng: np.random.Generator,
-) -> Stage:
-    kind = activation_kind(chain)
-    activation, where = _activation(design, kind), f"layer {chain[0].name!r}"
-    w, bias_rows = _weights(chain[0], s_in, design.signal.v_read, activation.inverting)
-    largest = _largest(w, where, "the weights")
-    g_off, g_on = design.device.g_range
-    k = (g_on - g_off) / largest
-    if not math.isfinite(k):
-        raise ModelError(
-            f"the largest weight is {largest:g}, too small to map", where=where, remedy="scale the layer up"
-        )
-    target = design.scheme.encode(w, design.device.g_range, k)
-    s_out = volts / _largest(values[chain[-1].name], where, "the outputs on the calibration data")
-    y_max = float(np.abs(values[chain[0].name]).max())
-    swing = design.signal.headroom * min(design.opamp.v_high, -design.opamp.v_low)
-    s_pre = activation.input_scale(y_max, s_out, swing)
-    r_feedback = s_pre / (s_in * k)
-    inputs = np.hstack([x * s_in, np.full((len(x), bias_rows), design.signal.v_read)])
-    readout = _readout(design)
-    r_mixing = readout.mixing_resistor(r_feedback, _line_current(inputs, target, design), swing)
-    tiles = _tiles(target, design, rng)
-    layers = tuple(node.name for node in chain)
-    outputs = w.shape[1]
-    return Stage(
-        name, layers, kind, x.shape[1], bias_rows, outputs, tiles, k, s_in, s_pre, s_out, r_feedback, r_mixing
-    )  # fmt: skip
+def _values(graph: Graph, lowered: Lowered, calibration: Array) -> Array:
+    """The network's own value of every signal, [samples, signals], network units."""
+    count = lowered.layers[-1].signals[-1] + 1
+    # What does not fit the network is told before it is thinned out.
+    calibration = graph.fit(calibration)
+    chosen = calibration[:: math.ceil(len(calibration) * count / _MOST_VALUES)]
+    values = np.zeros((len(chosen), count))
+    inputs = math.prod(graph.input_shape)
+    values[:, 1 : 1 + inputs] = chosen.reshape(len(chosen), -1)
+    for part, found in graph.trace_parts(chosen, [layer.nodes[-1] for layer in lowered.layers]):
+        for layer in lowered.layers:
+            values[part, layer.signals] = found[layer.nodes[-1]].reshape(len(values[part]), -1)
+    return values
 
 
-def _weights(node: Node, s_in: float, v_bias: float, inverting: bool) -> tuple[Array, int]:
-    """Weights with the bias as extra rows, [inputs + bias rows, outputs]; the number of bias rows.
+@dataclass(frozen=True)
+class _Weights:
+    """An array's weights in the units of its rows' voltages.
 
-    A bias row carries v_bias where a unit carries s_in, so its weight is b s_in / v_bias. Biases
-    larger than the weights are spread over several rows rather than squeeze the weights' range.
+    Args:
+        w: [inputs + bias rows, outputs]; every stored entry is a device.
+        bias_rows: how many of the rows carry the bias voltage.
+        s_in: V per unit that the weights are for.
+        k: conductance per unit of weight, S.
     """
-    op = node.op
-    assert isinstance(op, Linear)
-    w, b = op.weight.T, op.bias * s_in / v_bias
-    if not np.any(w):
-        raise ModelError(
-            f"every weight of the {w.shape[0]} x {w.shape[1]} matrix is zero, nothing can be mapped",
-            where=f"layer {node.name!r}",
-            remedy="remove the layer or train it",
+
+    w: csc_matrix
+    bias_rows: int
+    s_in: float
+    k: float
+
+
+class _Mapping:
+    """Maps stage after stage, since each one's scale is the next one's input scale."""
+
+    def __init__(self, graph: Graph, design: Design, lowered: Lowered, values: Array) -> None:
+        self.graph, self.design, self.lowered, self.values = graph, design, lowered, values
+        self.scales = scales(lowered, values, design)
+
+    def stage(self, index: int) -> Stage:
+        """Map one layer."""
+        layer, name, s_out = self.lowered.layers[index], f"s{index}", float(self.scales[index + 1])
+        if layer.kind == "array":
+            return self._array(name, layer, s_out)
+        rows = row_scales(self.lowered, layer, self.scales)
+        s_in = float(np.prod(rows)) if layer.kind == "product" else float(rows[0])
+        seen = self.values[:, layer.signals] * s_out
+        adc = (min(0.0, float(seen.min())), max(0.0, float(seen.max())))
+        return Stage(
+            name, layer.nodes, layer.kind, layer.activation, layer.parameters, layer.source.shape[1], 0,
+            layer.outputs, layer.positions, (), s_in, s_out, dac=self._dac(layer), adc=self._adc(adc),
+        )  # fmt: skip
+
+    def _dac(self, layer: Layer) -> tuple[float, float]:
+        return _coded(*self._bounds(layer), self.design.coupling.dac_bits)
+
+    def _adc(self, bounds: tuple[float, float]) -> tuple[float, float]:
+        return _coded(*bounds, self.design.coupling.adc_bits)
+
+    def _bounds(self, layer: Layer) -> tuple[float, float]:
+        """Lowest and highest voltage on calibration of what drives a layer, V; the lowest at most 0."""
+        signals = np.setdiff1d(layer.source, [GROUND])
+        seen = self.values[:, signals] * self.scales[owners(self.lowered, signals)]
+        return min(0.0, float(seen.min())), max(0.0, float(seen.max()))
+
+    def _array(self, name: str, layer: Layer, s_out: float) -> Stage:
+        design = self.design
+        activation = bound_activation(design, layer.activation, layer.parameters)
+        weights = self._weights(layer, inverting=activation.inverting and not design.coupling.digital_sums)
+        tiles = self._tiles(name, layer, weights)
+        sums = self._sums(layer, weights, tiles)
+        swing = design.signal.headroom * min(design.opamp.v_high, -design.opamp.v_low)
+        if design.coupling.digital_sums:
+            s_pre = swing / max(sums.part, _tiny(sums.whole))
+            adc = (-sums.part * s_pre, sums.part * s_pre)
+        else:
+            s_pre = activation.input_scale(sums.whole, s_out, swing)
+            seen = self.values[:, layer.signals]
+            adc = (min(0.0, float(seen.min())) * s_out, max(0.0, float(seen.max())) * s_out)
+        r_feedback = s_pre / (weights.s_in * weights.k)
+        return Stage(
+            name, layer.nodes, layer.kind, layer.activation, layer.parameters, layer.source.shape[1],
+            weights.bias_rows, layer.outputs, layer.positions, tiles, weights.s_in, s_out, weights.k, s_pre, r_feedback,
+            readout_of(design).mixing_resistor(r_feedback, sums.amps, swing), self._dac(layer), self._adc(adc),
+        )  # fmt: skip
+
+    def _weights(self, layer: Layer, *, inverting: bool) -> _Weights:
+        """The weights with the bias as extra rows.
+
+        A bias row carries v_bias where a unit carries s_in, so its weight is b s_in / v_bias. Biases
+        larger than the weights are spread over several rows rather than squeeze the weights' range. Digital
+        sums have theirs added in numbers.
+        """
+        where, rows = f"layer {layer.nodes[0]!r}", row_scales(self.lowered, layer, self.scales)
+        s_in = float(rows[0])
+        w = layer.sums.weights.copy()
+        w.data = w.data * (s_in / rows)[w.indices]
+        if not np.any(w.data):
+            raise ModelError(
+                f"every weight of the {w.shape[0]} x {w.shape[1]} matrix is zero, nothing can be mapped",
+                where=where,
+                remedy="remove the layer or train it",
+            )
+        b = layer.sums.bias * s_in / self.design.signal.v_read
+        bias_rows = 0
+        if np.any(b) and not self.design.coupling.digital_sums:
+            bias_rows = min(_MOST_BIAS_ROWS, max(1, math.ceil(np.abs(b).max() / np.abs(w.data).max())))
+            w = vstack([w, stored(np.tile(b / bias_rows, (bias_rows, 1)))], format="csc")
+        if inverting:
+            w.data = -w.data
+        g_off, g_on = self.design.device.g_range
+        largest = float(np.abs(w.data).max())
+        k = (g_on - g_off) * (1.0 - self.design.array.reserve) / largest
+        if not math.isfinite(k):
+            raise ModelError(
+                f"the largest weight is {largest:g}, too small to map", where=where, remedy="scale the layer up"
+            )
+        return _Weights(w, bias_rows, s_in, k)
+
+    def _tiles(self, name: str, layer: Layer, weights: _Weights) -> tuple[Tile, ...]:
+        design, w = self.design, weights.w
+        height, width = _tile_size(design)
+        shape = self.graph.shapes[layer.nodes[-1]]
+        # The outputs of an unrolled picture have neighbours.
+        picture = shape if layer.positions == 1 and len(shape) == 3 and shape[1] * shape[2] > 1 else None
+        spots = place(w, height, width, picture)
+        return tuple(
+            _tile(label, spot, weights, design, chance(design, f"{name}.{label}"))
+            for label, spot in zip(_labels(spots), spots, strict=True)
         )
-    rows = 0
-    if np.any(b):
-        rows = min(_MOST_BIAS_ROWS, max(1, math.ceil(np.abs(b).max() / np.abs(w).max())))
-    stacked = np.vstack([w, np.broadcast_to(b / max(rows, 1), (rows, len(b)))])
-    return (-stacked if inverting else stacked), rows
+
+    def _sums(self, layer: Layer, weights: _Weights, tiles: Sequence[Tile]) -> "_Sums":
+        """Largest sums and currents over the calibration samples."""
+        scheme, digital = self.design.scheme, self.design.coupling.digital_sums
+        targets = [np.nan_to_num(tile.target) for tile in tiles]
+        part = whole = amps = 0.0
+        for driven in self._driven(layer, weights.bias_rows):
+            first_lines, sums = np.zeros((2, len(driven), layer.outputs))
+            for tile, target in zip(tiles, targets, strict=True):
+                currents = driven[:, tile.rows] @ target
+                found = scheme.decode(currents, weights.k) / weights.s_in
+                lines = currents[:, :: scheme.lines_per_output]
+                outputs = tile.cols[:: scheme.lines_per_output] // scheme.lines_per_output
+                sums[:, outputs] += found
+                first_lines[:, outputs] += lines
+                part = max(part, _magnitude(found))
+                amps = max(amps, _magnitude(lines)) if digital else amps
+            whole = max(whole, _magnitude(sums))
+            amps = amps if digital else max(amps, _magnitude(first_lines))
+        return _Sums(part, whole, amps)
+
+    def _driven(self, layer: Layer, bias_rows: int) -> Iterator[Array]:
+        """Voltages of physical rows at some positions of the calibration samples, [<= some, rows], V."""
+        lines, v_read = self.design.scheme.lines_per_input, self.design.signal.v_read
+        used, source = np.unique(layer.source, return_inverse=True)
+        samples = self.values[:: math.ceil(len(self.values) * source.size / _MOST_SUMS)]
+        # Ground takes the scale of whatever, since its value is zero.
+        compact = samples[:, used] * self.scales[owners(self.lowered, used)]
+        signs = np.tile([1.0, -1.0][:lines], layer.source.shape[1] + bias_rows)
+        step = max(1, _MOST_ROW_VALUES // source.size)
+        for first in range(0, len(compact), step):
+            rows = compact[first : first + step][:, source.reshape(layer.source.shape)].reshape(
+                -1, layer.source.shape[1]
+            )
+            rows = np.hstack([rows, np.full((len(rows), bias_rows), v_read)]) if bias_rows else rows
+            yield rows if lines == 1 else np.repeat(rows, lines, axis=1) * signs
 
 
-def _largest(values: Array, where: str, what: str) -> float:
-    largest = float(np.abs(values).max(initial=0.0))
-    if largest == 0.0:
-        raise DataError(
-            f"{what} are all zero, so no scale can be set", where=where, remedy="calibrate with representative data"
-        )
-    return largest
+@dataclass(frozen=True)
+class _Sums:
+    """Largest magnitudes on the calibration data.
+
+    Args:
+        part: of a tile's own weighted sum, network units.
+        whole: of an output's whole sum before its activation, network units.
+        amps: of the current of any first line of a readout, A.
+    """
+
+    part: float
+    whole: float
+    amps: float
 
 
-def _line_current(volts: Array, target: Array, design: Design) -> float:
-    """Largest current of any first line of an output, A, over the calibration samples."""
-    scheme = design.scheme
-    first = target[:, :: scheme.lines_per_output]
-    signs = np.array([1.0, -1.0])[: scheme.lines_per_input]
-    lines = (volts[:, :, None] * signs).reshape(len(volts), -1)
-    return float(np.abs(lines @ first).max())
-
-
-def _tiles(target: Array, design: Design, rng: np.random.Generator) -> tuple[Tile, ...]:
+def _tile_size(design: Design) -> tuple[int, int]:
+    """Signals and outputs that a tile can hold."""
     scheme, choice = design.scheme, design.array
-    height = choice.rows - choice.rows % scheme.lines_per_input
-    width = choice.cols - choice.cols % scheme.lines_per_output
+    height, width = choice.rows // scheme.lines_per_input, choice.cols // scheme.lines_per_output
     if not height or not width:
         raise DesignError(
             f"expected tiles of at least {scheme.lines_per_input} x {scheme.lines_per_output} lines for this scheme, "
@@ -327,26 +245,54 @@ def _tiles(target: Array, design: Design, rng: np.random.Generator) -> tuple[Til
             where="array",
             remedy="enlarge array.rows or array.cols",
         )
-    tiles = []
-    for i, top in enumerate(range(0, target.shape[0], height)):
-        for j, left in enumerate(range(0, target.shape[1], width)):
-            rows = slice(top, min(top + height, target.shape[0]))
-            cols = slice(left, min(left + width, target.shape[1]))
-            part = target[rows, cols].copy()
-            tiles.append(Tile(f"t{i}_{j}", rows, cols, part, design.device.program(part, rng)))
-    return tuple(tiles)
+    return height, width
 
 
-def _activation(design: Design, kind: str) -> Activation:
-    if kind == "through":
-        return Through()
-    chosen: Activation = {"relu": design.relu, "tanh": design.tanh, "sigmoid": design.sigmoid}[kind]
-    return chosen
+def _labels(spots: Sequence[Spot]) -> list[str]:
+    """``t<i>_<j>``: the i-th tile of the j-th set of outputs."""
+    sets: dict[bytes, list[int]] = {}
+    labels = []
+    for spot in spots:
+        found = sets.setdefault(spot.cols.tobytes(), [len(sets), 0])
+        labels.append(f"t{found[1]}_{found[0]}")
+        found[1] += 1
+    return labels
 
 
-def _readout(design: Design) -> Readout:
-    name, known = design.scheme.readout, readouts()
-    if name not in known:
-        raise DesignError(f"the scheme asks for the unknown readout {name!r}", where="scheme")
-    readout: Readout = known[name]()
-    return readout
+def _tile(label: str, spot: Spot, weights: _Weights, design: Design, rng: np.random.Generator) -> Tile:
+    """The part of the weights that lies on one tile, programmed."""
+    scheme, g_range = design.scheme, design.device.g_range
+    w, entries = weights.w, spot.entries
+    columns = np.searchsorted(w.indptr, entries, side="right") - 1
+    place = np.searchsorted(spot.rows, w.indices[entries]), np.searchsorted(spot.cols, columns)
+    part = np.zeros((len(spot.rows), len(spot.cols)))
+    there = np.zeros(part.shape, dtype=bool)
+    part[place], there[place] = w.data[entries], True
+    lines = scheme.lines_per_input, scheme.lines_per_output
+    target = scheme.encode(part, g_range, weights.k)
+    target[~np.kron(there, np.ones(lines, dtype=bool))] = math.nan
+    asked = compensate(target, design) if design.array.reserve else target
+    g = design.device.program(asked, rng)
+    g = disturb(design.effects, g, g_range, rng)
+    rows, cols = (
+        (numbers[:, None] * count + np.arange(count)).ravel()
+        for numbers, count in zip((spot.rows, spot.cols), lines, strict=True)
+    )
+    return Tile(label, rows, cols, target, g)
+
+
+def _coded(low: float, high: float, bits: int) -> tuple[float, float]:
+    """The narrowest range around low <= 0 <= high of which 0 V is a code."""
+    codes = 2**bits - 1
+    below = min(round(codes * -low / (high - low)), codes) if high > low else 0
+    steps = [bound / count for bound, count in ((-low, below), (high, codes - below)) if count]
+    step = max(steps, default=0.0)
+    return -below * step, (codes - below) * step
+
+
+def _magnitude(values: Array) -> float:
+    return float(max(values.max(), -values.min()))
+
+
+def _tiny(value: float) -> float:
+    return max(value, 1.0) * 1e-12

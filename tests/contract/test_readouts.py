@@ -64,7 +64,7 @@ def test_with_good_opamps_the_output_is_feedback_times_current(readout: Readout)
 
 
 @pytest.mark.parametrize("load", [None, 2e3], ids=["open", "2 kohm"])
-@pytest.mark.parametrize("floor", [None, OutputClamp.floor], ids=["through", "output clamp"])
+@pytest.mark.parametrize("floor", [None, 0.0], ids=["through", "output clamp"])
 @EVERY_OPAMP
 @EVERY_READOUT
 def test_the_engines_agree_within_and_beyond_the_swing(
@@ -82,7 +82,7 @@ def test_the_output_clamp_rectifies(readout: Readout, both: Both) -> None:
     opamp = opamps()["ideal"]()
     amps = currents(readout, 40e-6)
     through, _ = both(bench(readout, jig(readout, opamp), amps))
-    for waves in both(bench(readout, jig(readout, opamp, floor=OutputClamp.floor), amps)):
+    for waves in both(bench(readout, jig(readout, opamp, floor=0.0), amps)):
         expected = OutputClamp().respond(through.volts[:, 0], 1.0, 1.0)
         # The corner is 1 uV wide and the clamp gives way by the input difference over 1000 ohm siemens.
         np.testing.assert_allclose(waves.volts[:, 0], expected, rtol=0.0, atol=1e-3)

@@ -1,6 +1,6 @@
 """How far two runs are apart, and how far a circuit is from its network."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +9,7 @@ from ohmweave.graph import Graph
 from ohmweave.mapping import Plan
 from ohmweave.units import Array
 
-__all__ = ["Deviation", "StageError", "deviation", "stage_errors", "stage_values"]
+__all__ = ["Deviation", "StageError", "StageTally", "deviation", "stage_errors", "stage_values"]
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,8 @@ class Deviation:
 
     Args:
         by_stage: stage -> largest difference relative to the stage's full scale.
-        stage, sample, node: where the worst of all is; ``node`` is the net's name.
+        stage, sample, node: where the worst of all is; ``node`` is the net's name, or counts the readouts of
+            a stage of a sampled chip.
     """
 
     by_stage: Mapping[str, float]
@@ -61,6 +62,56 @@ class StageError:
     largest: float
 
 
+@dataclass(frozen=True)
+class StageTally:
+    """Differences of a stage's outputs from the network's, of some samples, such that those of more can be added.
+
+    Args:
+        squares: sum of squared differences, squared network units.
+        count: number of outputs, over all samples.
+        largest: largest difference, network units.
+        scale: the network's largest value, network units.
+    """
+
+    squares: float
+    count: int
+    largest: float
+    scale: float
+
+    @staticmethod
+    def of(values: Array, expected: Array) -> "StageTally":
+        """The tally of outputs and the network's values, same shapes, network units."""
+        difference = np.abs(values - expected)
+        scale = float(np.abs(expected).max(initial=0.0))
+        return StageTally(float(np.sum(difference**2)), difference.size, float(difference.max(initial=0.0)), scale)
+
+    @staticmethod
+    def together(tallies: "Sequence[StageTally]") -> "StageTally":
+        """The tally of all their samples."""
+        return StageTally(
+            sum(tally.squares for tally in tallies),
+            sum(tally.count for tally in tallies),
+            max(tally.largest for tally in tallies),
+            max(tally.scale for tally in tallies),
+        )
+
+    @property
+    def error(self) -> StageError:
+        """The error in shares of the network's largest value."""
+        scale = max(self.scale, 1e-300)
+        return StageError(float(np.sqrt(self.squares / max(self.count, 1))) / scale, self.largest / scale)
+
+    def pack(self) -> Array:
+        """As four numbers; :meth:`unpack` is the inverse."""
+        return np.array([self.squares, self.count, self.largest, self.scale])
+
+    @staticmethod
+    def unpack(numbers: Array) -> "StageTally":
+        """What :meth:`pack` made."""
+        squares, count, largest, scale = (float(number) for number in numbers)
+        return StageTally(squares, int(count), largest, scale)
+
+
 def stage_errors(plan: Plan, stage_volts: Mapping[str, Array], ideal: Mapping[str, Array]) -> dict[str, StageError]:
     """Compare each stage's outputs with the network's own values.
 
@@ -71,13 +122,15 @@ def stage_errors(plan: Plan, stage_volts: Mapping[str, Array], ideal: Mapping[st
     """
     errors = {}
     for stage in plan.stages:
-        expected = ideal[stage.name]
-        difference = (stage_volts[stage.name] / stage.s_out - expected) / max(np.abs(expected).max(), 1e-300)
-        errors[stage.name] = StageError(float(np.sqrt(np.mean(difference**2))), float(np.abs(difference).max()))
+        errors[stage.name] = StageTally.of(stage_volts[stage.name] / stage.s_out, ideal[stage.name]).error
     return errors
 
 
 def stage_values(graph: Graph, plan: Plan, x: Array) -> dict[str, Array]:
     """The network's ideal values at each stage's output, [samples, outputs], network units."""
     values = graph.trace(x)
-    return {stage.name: values[stage.layers[-1]].reshape(len(x), -1) for stage in plan.stages}
+    found = {}
+    for stage, layer in zip(plan.stages, plan.lowered.layers, strict=True):
+        found[stage.name] = np.empty((len(x), stage.values))
+        found[stage.name][:, layer.signals - layer.first] = values[layer.nodes[-1]].reshape(len(x), -1)
+    return found

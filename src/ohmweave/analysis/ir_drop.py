@@ -108,13 +108,15 @@ def _port_volts(plan: Plan, cell: Cell, x: Array) -> dict[tuple[str, str], Array
     for index, stage in enumerate(plan.stages):
         rows = row_nets(plan, index)
         for tile in stage.tiles:
-            cols = tuple(f"{stage.name}.c{j}" for j in range(tile.cols.start, tile.cols.stop))
+            mine = tuple(rows[i] for i in tile.rows)
+            cols = tuple(f"{stage.name}.c{j}" for j in tile.cols)
             crossbar = _crossbar(cell, stage, tile)
-            far_rows, far_cols = rows[tile.rows] if crossbar.far_rows else (), cols if crossbar.far_cols else ()
-            probes[stage.name, tile.name] = (*rows[tile.rows], *cols, *far_rows, *far_cols)
-    nets = tuple(dict.fromkeys(net for group in probes.values() for net in group))
+            far_rows, far_cols = mine if crossbar.far_rows else (), cols if crossbar.far_cols else ()
+            probes[stage.name, tile.name] = (*mine, *cols, *far_rows, *far_cols)
+    nets = tuple(dict.fromkeys(net for group in probes.values() for net in group if net != "0"))
     volts = Native().run(Bench(cell, input_nets(plan), plan.input_volts(x), nets)).volts
-    place = {net: column for column, net in enumerate(nets)}
+    volts = np.hstack([volts, np.zeros((len(volts), 1))])
+    place = {net: column for column, net in enumerate((*nets, "0"))}
     return {key: volts[:, [place[net] for net in group]] for key, group in probes.items()}
 
 

@@ -5,6 +5,8 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 
+from ohmweave.blocks.activation import Unlimited
+from ohmweave.blocks.protocols import OpAmp
 from ohmweave.circuit import Behavioural, Cell, Instance, Resistor
 from ohmweave.units import Array, Unit, require
 
@@ -36,7 +38,7 @@ class _PairCurrent:
 
 
 @dataclass(frozen=True)
-class _Pair:
+class _Pair(Unlimited):
     """A resistive attenuator, a differential pair and a transimpedance op-amp.
 
     In weak inversion the two drain currents of a pair with tail current I_b differ by
@@ -54,7 +56,6 @@ class _Pair:
     pair_voltage: Annotated[float, Unit("V")] = 0.0724
     attenuator: Annotated[float, Unit("ohm")] = 100e3
     inverting: ClassVar[bool] = False
-    floor: ClassVar[float | None] = None
     opamps: ClassVar[int] = 1
     _steepness: ClassVar[float]
     _base: ClassVar[float]
@@ -79,7 +80,7 @@ class _Pair:
         """The tail current from rail to rail, I_b supply, W."""
         return self.tail_current * supply
 
-    def cell(self, name: str, opamp: Cell, s_in: float, s_out: float) -> Cell | None:
+    def cell(self, name: str, opamp: OpAmp, s_in: float, s_out: float) -> Cell | None:
         """The circuit, ports in, out; scales in V per unit."""
         ratio = self.pair_voltage * self._steepness / s_in
         law = _PairCurrent(self.tail_current, self._base, self._share, self.pair_voltage)
@@ -87,7 +88,7 @@ class _Pair:
             Instance("a1", Resistor(self.attenuator * (1.0 - ratio)), ("in", "a")),
             Instance("a2", Resistor(self.attenuator * ratio), ("a", "0")),
             Instance("pair", Behavioural(law), ("n", "0", "a", "0")),
-            Instance("op1", opamp, ("0", "n", "out")),
+            Instance("op1", opamp.cell(f"{name}_opamp"), ("0", "n", "out")),
             Instance("l", Resistor(s_out / self.tail_current), ("n", "out")),
         )
         return Cell(name, ("in", "out"), parts, note=f"differential pair, {s_in:.6g} V to {s_out:.6g} V a unit")

@@ -15,12 +15,15 @@ class Driver:
 
     Args:
         r_source: source resistance of each line, ohm.
+        noise: standard deviation of what is added to every input of the chip, sample by sample, V.
     """
 
     r_source: Annotated[float, Unit("ohm")] = 1.0
+    noise: Annotated[float, Unit("V")] = 0.0
 
     def __post_init__(self) -> None:
         require("driver.r_source", self.r_source, "ohm", "1 ohm", zero=True)
+        require("driver.noise", self.noise, "V", "0 V", zero=True)
 
     def cell(self, name: str, lines: int) -> Cell:
         """The circuit, ports in, p and, with two lines, n."""

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 
@@ -86,10 +86,19 @@ class _MacroModel:
         """Gain, output resistance (ohm), offset (V), low and high limit (V)."""
         raise AssertionError("every op-amp states its macro-model")
 
-    def cell(self, name: str, floor: float | None = None) -> Cell:
-        """The circuit, ports p, n, out; ``floor`` (V) raises the lower output limit."""
+    def cell(self, name: str, low: float | None = None, high: float | None = None) -> Cell:
+        """The circuit, ports p, n, out.
+
+        Args:
+            name: the cell's name.
+            low: lower limit of the output, V; none, or one below the op-amp's own, is the op-amp's own.
+            high: upper limit, V, likewise.
+
+        Raises:
+            DesignError: limits that leave nothing between them within the op-amp's own.
+        """
         gain, r_out, offset, _, _ = self.macro
-        clamp, r_stage = self._clamp(floor), _STAGE_OHM_PER_GAIN * gain
+        clamp, r_stage = self._clamp(low, high), _STAGE_OHM_PER_GAIN * gain
         # The offset enters as a current of the stage: a source in series with the input would give the
         # matrix a zero pivot for every op-amp, which costs a sparse solver its ordering.
         parts = [Instance("os", CurrentSource(gain * offset / r_stage), ("0", "x"))] if offset else []
@@ -108,19 +117,28 @@ class _MacroModel:
             note=f"op-amp, gain {gain:g}, output {r_out:g} ohm, {clamp.low:g} to {clamp.high:g} V",
         )
 
-    def respond(self, e: Array, floor: float | None = None) -> Array:
-        """Open-circuit output in V for an input difference ``e`` = v_p - v_n (V)."""
+    def respond(self, e: Array, low: float | None = None, high: float | None = None) -> Array:
+        """Open-circuit output in V for an input difference ``e`` = v_p - v_n (V); limits as in :meth:`cell`."""
         gain, _, offset, _, _ = self.macro
-        clamp, r_stage = self._clamp(floor), _STAGE_OHM_PER_GAIN * gain
+        clamp, r_stage = self._clamp(low, high), _STAGE_OHM_PER_GAIN * gain
         drive = gain * (e + offset)
         x = np.clip(drive, clamp.low, clamp.high)
         for _ in range(60):
             x = x - (x + r_stage * clamp.value(x) - drive) / (1.0 + r_stage * clamp.slope(x))
         return x
 
-    def _clamp(self, floor: float | None) -> SwingClamp:
-        _, _, _, low, high = self.macro
-        return SwingClamp(low if floor is None else floor, high, _CLAMP_SIEMENS)
+    def _clamp(self, low: float | None, high: float | None) -> SwingClamp:
+        _, _, _, v_low, v_high = self.macro
+        bottom = v_low if low is None else max(v_low, low)
+        top = v_high if high is None else min(v_high, high)
+        if not bottom < top:
+            raise DesignError(
+                f"expected output limits with a range between them within {v_low:g} V to {v_high:g} V, "
+                f"found {v_low if low is None else low:g} V and {v_high if high is None else high:g} V",
+                where="opamp",
+                remedy="widen opamp.v_low and opamp.v_high, or use smaller signals",
+            )
+        return SwingClamp(bottom, top, _CLAMP_SIEMENS)
 
 
 def _require_swing(v_low: float, v_high: float) -> None:
@@ -140,6 +158,8 @@ class Finite(_MacroModel):
         gain: open-loop gain at DC.
         r_out: output resistance, ohm.
         offset: input offset voltage, V; the same in every op-amp of the chip.
+        offset_spread: standard deviation of a further offset, drawn for each op-amp of a readout, V; some
+            millivolts for small input pairs (Pelgrom, Duinmaijer and Welbers, IEEE JSSC 1989).
         v_low: lowest output, V.
         v_high: highest output, V.
         quiescent_power: drawn from the supply at rest, W; the default is that of an 8-transistor
@@ -152,6 +172,7 @@ class Finite(_MacroModel):
     gain: float = 1e4
     r_out: Annotated[float, Unit("ohm")] = 100.0
     offset: Annotated[float, Unit("V")] = 0.0
+    offset_spread: Annotated[float, Unit("V")] = 0.0
     v_low: Annotated[float, Unit("V")] = -1.0
     v_high: Annotated[float, Unit("V")] = 1.0
     quiescent_power: Annotated[float, Unit("W")] = 50e-6
@@ -164,6 +185,7 @@ class Finite(_MacroModel):
         if not math.isfinite(self.offset):
             raise DesignError(f"expected a finite offset, found {self.offset}", where="opamp.offset")
         require("opamp.r_out", self.r_out, "ohm", "100 ohm", zero=True)
+        require("opamp.offset_spread", self.offset_spread, "V", "0 V", zero=True)
         _require_swing(self.v_low, self.v_high)
         require("opamp.quiescent_power", self.quiescent_power, "W", "50 uW", zero=True)
 
@@ -188,6 +210,7 @@ class Ideal(_MacroModel):
     v_low: Annotated[float, Unit("V")] = -10.0
     v_high: Annotated[float, Unit("V")] = 10.0
     quiescent_power: Annotated[float, Unit("W")] = 0.0
+    offset_spread: ClassVar[float] = 0.0
 
     def __post_init__(self) -> None:
         _require_swing(self.v_low, self.v_high)

@@ -22,13 +22,16 @@ class Transimpedance:
         """There is none to size: R_f itself, ohm."""
         return r_feedback
 
-    def cell(self, name: str, opamps: tuple[Cell, Cell], r_feedback: float, r_mixing: float) -> Cell:
+    def cell(
+        self, name: str, opamps: tuple[Cell, Cell], r_feedback: float, r_mixing: float, *, referenced: bool = False
+    ) -> Cell:
         """The circuit, ports c0, out; arguments as in :meth:`ohmweave.blocks.TwoOpAmp.cell`."""
+        references = ("ref0",) if referenced else ()
         parts = (
-            Instance("op1", opamps[1], ("0", "c0", "out")),
+            Instance("op1", opamps[1], (*(references or ("0",)), "c0", "out")),
             Instance("f", Resistor(r_feedback), ("c0", "out")),
         )
-        return Cell(name, ("c0", "out"), parts, note=f"transimpedance column, r_f {r_feedback:.6g} ohm")
+        return Cell(name, ("c0", "out", *references), parts, note=f"transimpedance column, r_f {r_feedback:.6g} ohm")
 
     def respond(self, i: Array, macro: tuple[float, ...], r_feedback: float, r_mixing: float) -> Array:
         """Unloaded output in V within the swing for line currents ``i``, shape [..., 1], A.

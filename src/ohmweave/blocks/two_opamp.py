@@ -27,7 +27,9 @@ class TwoOpAmp:
         """R_m = min(R_f, swing / I_max), ohm; I_max (A) the largest current of a plus line."""
         return r_feedback if i_max == 0.0 else min(r_feedback, swing / i_max)
 
-    def cell(self, name: str, opamps: tuple[Cell, Cell], r_feedback: float, r_mixing: float) -> Cell:
+    def cell(
+        self, name: str, opamps: tuple[Cell, Cell], r_feedback: float, r_mixing: float, *, referenced: bool = False
+    ) -> Cell:
         """The circuit, ports c0 (plus line), c1 (minus line), out.
 
         Args:
@@ -35,17 +37,20 @@ class TwoOpAmp:
             opamps: the cells of the first and of the last op-amp.
             r_feedback: R_f, ohm.
             r_mixing: R_m, ohm.
+            referenced: whether ports ref0 and ref1 take the op-amps' positive inputs, which else are grounded.
         """
         first, last = opamps
+        references = ("ref0", "ref1") if referenced else ()
+        plus = references or ("0", "0")
         parts = (
-            Instance("op1", first, ("0", "c0", "inv")),
+            Instance("op1", first, (plus[0], "c0", "inv")),
             Instance("m1", Resistor(r_mixing), ("c0", "inv")),
             Instance("m2", Resistor(r_mixing), ("inv", "c1")),
-            Instance("op2", last, ("0", "c1", "out")),
+            Instance("op2", last, (plus[1], "c1", "out")),
             Instance("f", Resistor(r_feedback), ("c1", "out")),
         )
         note = f"two-op-amp column, r_f {r_feedback:.6g} ohm, r_m {r_mixing:.6g} ohm"
-        return Cell(name, ("c0", "c1", "out"), parts, note=note)
+        return Cell(name, ("c0", "c1", "out", *references), parts, note=note)
 
     def respond(self, i: Array, macro: tuple[float, ...], r_feedback: float, r_mixing: float) -> Array:
         """Unloaded output in V within the swing, finite gain, output resistance and offset included.

@@ -90,7 +90,7 @@ def run(build: Path, *, engine: str, progress: Progress | None, say: Callable[[s
     archive.save(chip, build)
     data = load_data("digits", "test")
     say(f"running all {len(data.x)} held-out images through the circuit")
-    simulated = runs.simulate(build, data, fresh=True, options={"progress": progress})
+    simulated = runs.simulate(build, data, fresh=True, progress=progress)
     say(f"running {_CHECKED} of them through the complete netlist in {engine}")
     verified, missing = None, ""
     try:

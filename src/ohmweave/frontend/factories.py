@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ohmweave.errors import ModelError, OhmweaveError
 from ohmweave.frontend.onnx import from_onnx
-from ohmweave.frontend.torch_module import from_module, require_torch
+from ohmweave.frontend.torch_module import first_shape, from_module, require_torch
 from ohmweave.graph import Graph
 
 if TYPE_CHECKING:
@@ -22,13 +22,14 @@ _CODE = (".pt", ".pth", ".pkl", ".pickle", ".bin", ".pt2", ".ckpt", ".joblib")
 _FACTORY = re.compile(r"([^\W\d]\w*(?:\.[^\W\d]\w*)*):([^\W\d]\w*)")
 
 
-def load_model(spec: str, weights: Path | None = None) -> Graph:
+def load_model(spec: str, weights: Path | None = None, sample: tuple[int, ...] | None = None) -> Graph:
     """Read a network by its specification.
 
     Args:
         spec: ``FILE.onnx``, or ``package.module:factory``, called without arguments; it returns an
             nn.Module, which is put in evaluation mode, or a Graph. The current directory is searched last.
         weights: a safetensors file with exactly the module's state; only with a factory.
+        sample: shape of one sample, for a factory's module whose first layer does not tell it.
 
     Returns:
         The network.
@@ -56,7 +57,7 @@ def load_model(spec: str, weights: Path | None = None) -> Graph:
             remedy="export the network to ONNX, or name a function that returns it",
         )
     made = _make(spec, *match.groups())
-    return _graph_of(made, spec, weights)
+    return _graph_of(made, spec, weights, sample)
 
 
 def _refuse_code(name: str) -> None:
@@ -131,7 +132,7 @@ def _current_directory_too() -> Iterator[None]:
         sys.path.remove(here)
 
 
-def _graph_of(made: Any, spec: str, weights: Path | None) -> Graph:
+def _graph_of(made: Any, spec: str, weights: Path | None, sample: tuple[int, ...] | None) -> Graph:
     if isinstance(made, Graph):
         if weights is not None:
             raise ModelError(
@@ -149,7 +150,7 @@ def _graph_of(made: Any, spec: str, weights: Path | None) -> Graph:
         )
     if weights is not None:
         _load_weights(made, weights)
-    return from_module(made.eval())
+    return from_module(made.eval(), first_shape(made) or sample)
 
 
 def _load_weights(module: "nn.Module", path: Path) -> None:

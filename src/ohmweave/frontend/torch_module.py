@@ -15,7 +15,7 @@ from ohmweave.graph import Graph
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["from_module", "require_torch"]
+__all__ = ["first_shape", "from_module", "require_torch"]
 
 
 def require_torch() -> ModuleType:
@@ -50,7 +50,7 @@ def from_module(module: "nn.Module", input_shape: tuple[int, ...] | None = None)
     """
     torch = require_torch()
     _refuse_training(module)
-    shape = input_shape if input_shape is not None else _first_shape(module)
+    shape = input_shape if input_shape is not None else _own_shape(module)
     parameter = next((p for p in module.parameters() if p.is_floating_point()), torch.zeros(()))
     # Two samples: torch takes a dimension of 1 for a constant.
     example = torch.zeros((2, *shape), dtype=parameter.dtype, device=parameter.device)
@@ -82,18 +82,28 @@ def _refuse_training(module: "nn.Module") -> None:
             )
 
 
-def _first_shape(module: "nn.Module") -> tuple[int, ...]:
+def first_shape(module: "nn.Module") -> tuple[int, ...] | None:
+    """The features of a module's first layer with weights, where that is a Linear: the shape of one sample."""
     from torch import nn
 
-    first = next((child for child in module.modules() if next(child.parameters(recurse=False), None) is not None), None)
-    if not isinstance(first, nn.Linear) or first.in_features < 1:
+    first = _first_layer(module)
+    return (first.in_features,) if isinstance(first, nn.Linear) and first.in_features > 0 else None
+
+
+def _first_layer(module: "nn.Module") -> "nn.Module | None":
+    return next((child for child in module.modules() if next(child.parameters(recurse=False), None) is not None), None)
+
+
+def _own_shape(module: "nn.Module") -> tuple[int, ...]:
+    shape, first = first_shape(module), _first_layer(module)
+    if shape is None:
         found = "no layer with weights" if first is None else type(first).__name__
         raise ModelError(
             f"expected a Linear layer first, whose features tell the input's shape, found {found}",
             where=type(module).__name__,
             remedy="give input_shape, the shape of one sample without the batch",
         )
-    return (first.in_features,)
+    return shape
 
 
 def _reason(error: BaseException) -> str:

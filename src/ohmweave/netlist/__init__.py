@@ -4,12 +4,12 @@ from typing import Any
 
 from ohmweave.errors import DesignError
 from ohmweave.netlist.dialect import Dialect, number, one_line
-from ohmweave.netlist.library import write
+from ohmweave.netlist.library import block, write
 from ohmweave.netlist.ngspice import Ngspice
 from ohmweave.netlist.scan import scan
 from ohmweave.registry import merge, nearest
 
-__all__ = ["DIALECTS", "Dialect", "Ngspice", "dialect", "dialects", "number", "one_line", "scan", "write"]
+__all__ = ["DIALECTS", "Dialect", "Ngspice", "block", "dialect", "dialects", "number", "one_line", "scan", "write"]
 
 DIALECTS: dict[str, type[Any]] = {"ngspice": Ngspice}
 

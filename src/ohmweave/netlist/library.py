@@ -1,6 +1,7 @@
 """A cell and everything below it as a library of subcircuits."""
 
 import hashlib
+import io
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from ohmweave.circuit import Cell, Crossbar, Diode, Instance
 from ohmweave.netlist.arrays import array_text
 from ohmweave.netlist.dialect import Dialect, number
 
-__all__ = ["write", "written_cells"]
+__all__ = ["block", "write", "written_cells"]
 
 _NET = re.compile(r"0|(?!gnd$)[a-z][a-z0-9_]*")
 _PORTS = {"Vcvs": 4, "Vccs": 4, "Behavioural": 4}
@@ -50,6 +51,19 @@ def write(cell: Cell, dialect: Dialect, stream: TextIO, *, names: Mapping[str, s
             written += _write_array(crossbar, arrays[crossbar.name], each.name, dialect, stream)
         written += _write_cell(each, arrays, dialect, put)
     return written
+
+
+def block(cell: Cell, dialect: Dialect) -> str:
+    """The lines that :func:`write` gives a cell without arrays of its own; of the cells below it only their calls.
+
+    Raises:
+        ValueError: a cell with arrays, whose subcircuits have names that depend on all others.
+    """
+    if any(isinstance(part, Crossbar) for part in cell.parts):
+        raise ValueError(f"cell {cell.name} has arrays of its own")
+    stream = io.StringIO()
+    _write_cell(cell, {}, dialect, _Lines(stream))
+    return stream.getvalue()
 
 
 def written_cells(cell: Cell, dialect: Dialect) -> tuple[Cell, ...]:

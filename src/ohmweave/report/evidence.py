@@ -14,7 +14,9 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ohmweave.analysis.deviation import StageError, stage_errors
 from ohmweave.errors import BuildError
+from ohmweave.mapping import Plan
 from ohmweave.units import Array
 
 __all__ = ["Check", "Evidence", "write_atomically"]
@@ -39,14 +41,16 @@ class Evidence:
         labels: right answers, [samples], or ``None`` where there are none.
         logits: the circuit's outputs, [samples, outputs], network units.
         software_logits: the network's own, same shape.
-        stage_volts: stage -> output voltages, [samples, outputs], V.
+        stage_volts: stage -> output voltages of all or the first samples, [<= samples, outputs], V.
         stage_values: stage -> the network's values there, same shapes, network units.
-        power_w: part -> power its sources deliver, mean over samples, W.
+        power_w: part -> power its sources deliver, mean over samples, W; empty where it is not computed.
         quiescent_w: what op-amps draw at rest, W.
         seconds: wall times by phase, s; ``"total"`` is all of them.
         beyond: share of inputs and of stage outputs beyond what the chip was calibrated for.
         remarks: what the engine had to resort to, or has to say about its accuracy.
         key: tells what was run, so that a finished result is not computed again.
+        errors: stage -> its error against the network, where it was not taken from ``stage_volts`` as they stand.
+        measured: samples that ``errors`` are of, the first ones.
     """
 
     engine: str
@@ -65,14 +69,32 @@ class Evidence:
     beyond: Mapping[str, float] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
     key: str = ""
+    errors: Mapping[str, StageError] = field(default_factory=dict)
+    measured: int = 0
 
     def __post_init__(self) -> None:
         arrays = {"logits": self.logits, "software_logits": self.software_logits}
         if self.labels is not None:
             arrays["labels"] = self.labels
-        arrays |= {f"stage_volts of {stage}": volts for stage, volts in self.stage_volts.items()}
-        arrays |= {f"stage_values of {stage}": values for stage, values in self.stage_values.items()}
         _check_samples(self.samples, arrays)
+        stages = {f"stage_volts of {stage}": volts for stage, volts in self.stage_volts.items()}
+        stages |= {f"stage_values of {stage}": values for stage, values in self.stage_values.items()}
+        # Fewer than all samples only where errors say what the others did.
+        _check_samples(min(self.shown_samples, self.samples) if self.errors else self.samples, stages)
+
+    @property
+    def shown_samples(self) -> int:
+        """Samples of which every stage's voltages are there, the first ones."""
+        return min((len(volts) for volts in self.stage_volts.values()), default=self.samples)
+
+    @property
+    def measured_samples(self) -> int:
+        """Samples that the stages' errors are of, the first ones."""
+        return self.measured if self.errors else self.shown_samples
+
+    def errors_of(self, plan: Plan) -> Mapping[str, StageError]:
+        """How far each stage is from the network."""
+        return self.errors or stage_errors(plan, self.stage_volts, self.stage_values)
 
     def save(self, directory: Path, stem: str, digest: str) -> Path:
         """Write ``<stem>.json`` and ``<stem>.npz``, each whole or not at all; returns the first.
@@ -94,7 +116,8 @@ class Evidence:
         names = ("engine", "engine_version", "data", "samples", "quiescent_w", "key")
         facts = {name: getattr(self, name) for name in names}
         facts |= {name: dict(getattr(self, name)) for name in ("power_w", "beyond", "seconds")}
-        facts |= {"stages": list(self.stage_volts), "remarks": list(self.remarks)}
+        facts |= {"stages": list(self.stage_volts), "remarks": list(self.remarks), "measured": self.measured}
+        facts |= {"errors": {stage: [error.rms, error.largest] for stage, error in self.errors.items()}}
         return _save(directory / f"{stem}.json", "evidence", digest, facts, arrays)
 
     @staticmethod
@@ -124,6 +147,9 @@ class Evidence:
                 beyond={place: float(share) for place, share in facts["beyond"].items()},
                 remarks=tuple(str(remark) for remark in facts["remarks"]),
                 key=str(facts["key"]),
+                # Older results have them for all samples, in their arrays.
+                errors={stage: StageError(*map(float, found)) for stage, found in facts.get("errors", {}).items()},
+                measured=int(facts.get("measured", 0)),
             )
 
         return _load(directory / f"{stem}.json", "evidence", digest, make, _RETRY_SIMULATE)

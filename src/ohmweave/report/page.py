@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from jinja2 import Environment, StrictUndefined
+from numpy.typing import NDArray
 
 from ohmweave.analysis.deviation import deviation
 from ohmweave.analysis.ir_drop import TileDrop, ir_drop
@@ -53,14 +54,16 @@ def render(plan: Plan, simulation: Evidence, verification: Check | None) -> str:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     return environment.from_string(template).render(
         network=tables.network(plan),
-        headline=_headline(verification),
+        headline=_headline(verification, plan.design.coupling.sampled),
         summary=tables.summary(plan, simulation, verification),
-        stage_header=tables.stage_header(verification),
+        stage_header=tables.stage_header(plan, verification),
         stage_rows=tables.stage_rows(plan, simulation, verification),
         confusion=_confusion(simulation),
         scatter=_scatter(plan, simulation),
         check=_check(verification),
-        power=tables.power_bars(simulation),
+        sampled=plan.design.coupling.sampled,
+        measured=_measured(simulation),
+        power=tables.power_bars(simulation) if simulation.power_w else [],
         power_total=quantity(sum(simulation.power_w.values()) + simulation.quiescent_w, "W"),
         drop=_drop(plan, simulation),
         conductances=list(_conductances(plan)),
@@ -78,14 +81,15 @@ def write(html: str, path: Path) -> Path:
     return write_atomically(path, html.encode("utf-8"))
 
 
-def _headline(verification: Check | None) -> dict[str, str]:
+def _headline(verification: Check | None, sampled: bool) -> dict[str, str]:
     found = tables.deviation_of(verification)
     if verification is None or found is None:
         return {"verdict": "open", "mark": "–", "text": "This circuit was simulated, but not checked against SPICE."}
     engine, size = f"{verification.engine} {verification.version}", scientific(found.largest)
     samples = plural(verification.samples, "sample")
     if found.largest <= verification.tolerance:
-        text = f"{engine} confirms every stage to {size} of its full scale ({samples} through the complete netlist)."
+        through = "at every stage's netlist" if sampled else "through the complete netlist"
+        text = f"{engine} confirms every stage to {size} of its full scale ({samples} {through})."
         return {"verdict": "good", "mark": "✓", "text": text}
     allowed = scientific(verification.tolerance)
     text = f"{engine} disagrees by {size} of full scale in stage {found.stage} ({samples}); {allowed} is allowed."
@@ -110,11 +114,19 @@ def _scatter(plan: Plan, simulation: Evidence) -> Picture:
         "Each point is one output for one sample, in the network's units; "
         "on the line the circuit says what the network says."
     )
+    if simulation.shown_samples < simulation.samples:
+        caption += f" Of the first {plural(simulation.shown_samples, 'sample')}."
     if max(x.size for x, _ in points.values()) > MOST_POINTS:
         caption += f" Where a stage has more than {MOST_POINTS:,} points they are thinned evenly."
     if len(plan.stages) > len(shown):
         caption += f" The last {plural(len(plan.stages) - len(shown), 'stage')} are left out."
     return scatter_picture(points, titles, caption)
+
+
+def _measured(simulation: Evidence) -> str:
+    """Which samples the errors of stages are of, where that is not all of them."""
+    count = simulation.measured_samples
+    return f" Errors are those of the first {plural(count, 'sample')}." if count < simulation.samples else ""
 
 
 def _check(verification: Check | None) -> dict[str, Any] | None:
@@ -123,7 +135,7 @@ def _check(verification: Check | None) -> dict[str, Any] | None:
     shares = spread(verification.native_volts, verification.stage_volts)
     found = deviation(verification.native_volts, verification.stage_volts)
     zeros = sum(int(np.count_nonzero(values == 0.0)) for values in shares.values())
-    caption = "Every stage output of every checked sample; the dashed line is what is allowed."
+    caption = "Every voltage that was compared; the dashed line is what is allowed."
     if zeros:
         caption += f" {plural(zeros, 'voltage')} without any difference stand at −17."
     return {
@@ -140,6 +152,8 @@ def _check(verification: Check | None) -> dict[str, Any] | None:
 
 
 def _drop(plan: Plan, simulation: Evidence) -> dict[str, Any]:
+    if plan.design.coupling.sampled:
+        return {"none": False, "text": "", "map": None}
     x = simulation.x[:_DROP_SAMPLES]
     drop = ir_drop(plan, build(plan), x)
     wires = plan.design.array
@@ -211,6 +225,6 @@ def _short(text: str, most: int = 24) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
-def _span(what: str, span: slice) -> str:
-    first, last = span.start, span.stop - 1
+def _span(what: str, lines: NDArray[np.int64]) -> str:
+    first, last = int(lines[0]), int(lines[-1])
     return f"{what} {first}" if first == last else f"{what}s {first}–{last}"

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ohmweave.analysis.accuracy import accuracy, agreement, confusion
-from ohmweave.analysis.deviation import Deviation, deviation, stage_errors
+from ohmweave.analysis.deviation import Deviation, deviation
+from ohmweave.analysis.used import utilisation
 from ohmweave.design import Design
 from ohmweave.mapping import Plan, Stage
 from ohmweave.report.evidence import Check, Evidence
@@ -75,26 +76,47 @@ def deviation_of(check: Check | None) -> Deviation | None:
 
 def network(plan: Plan) -> str:
     """The sizes and activations, ``"64 → 32 (relu) → 10"``."""
+    if plan.design.coupling.sampled:
+        return _layers(plan)
     sizes = [f"{s.outputs}" if s.activation == "through" else f"{s.outputs} ({s.activation})" for s in plan.stages]
     host = [type(plan.graph.node(name).op).__name__.lower() for name in plan.host]
     return " → ".join([str(plan.stages[0].inputs), *sizes, *(f"{name} on the host" for name in host)])
 
 
+def _layers(plan: Plan) -> str:
+    """Input and output shapes and the number of stages of a network that is no chain of sizes."""
+    shape = " × ".join(map(str, plan.graph.input_shape))
+    outputs = " × ".join(map(str, plan.graph.shapes[plan.graph.outputs[0]]))
+    return f"{shape} → {plural(len(plan.stages), 'stage')} → {outputs}"
+
+
 def summary(plan: Plan, evidence: Evidence, check: Check | None) -> tuple[Fact, ...]:
     """The table at the top of the page."""
-    total = sum(evidence.power_w.values()) + evidence.quiescent_w
     tiles = sum(len(stage.tiles) for stage in plan.stages)
     return (
         Fact("Network", network(plan)),
         Fact("Data", evidence.data, plural(evidence.samples, "sample")),
         *_decisions(evidence),
         _verdict(check),
-        Fact("Memristors", f"{plan.devices:,}", f"in {plural(tiles, 'tile')}"),
+        Fact("Memristors", f"{plan.devices:,}", f"in {plural(tiles, 'tile')}{_used(plan)}"),
         Fact("Op-amps", f"{plan.opamps:,}"),
-        Fact("Static power", quantity(total, "W"), "mean over samples; blocks at rest and output stages included"),
+        *_power(evidence),
         *_beyond(evidence),
         *_times(evidence, check),
     )
+
+
+def _used(plan: Plan) -> str:
+    """The share of all tiles' crossings that hold a device, of sampled chips."""
+    return f", {percent(utilisation(plan), 1)} used" if plan.design.coupling.sampled else ""
+
+
+def _power(evidence: Evidence) -> list[Fact]:
+    if not evidence.power_w:
+        return [Fact("Static power", "not computed", "only chips that are one circuit have it so far", "open")]
+    total = sum(evidence.power_w.values()) + evidence.quiescent_w
+    note = "mean over samples; blocks at rest and output stages included"
+    return [Fact("Static power", quantity(total, "W"), note)]
 
 
 def _beyond(evidence: Evidence) -> list[Fact]:
@@ -142,15 +164,19 @@ def _time(engine: str, seconds: float, samples: int) -> Fact:
     return Fact(f"Wall time of {engine}", quantity(seconds, "s", 3), f"{plural(samples, 'sample')}, {each} each")
 
 
-def stage_header(check: Check | None) -> tuple[str, ...]:
+def stage_header(plan: Plan, check: Check | None) -> tuple[str, ...]:
     """Headings of :func:`stage_rows`."""
     last = () if check is None else (f"from {check.engine}",)
+    sampled = ("kind", "positions") if plan.design.coupling.sampled else ()
+    used = ("used",) if plan.design.coupling.sampled else ()
     errors = ("rms", "largest")
     return (
         "stage",
         "layers",
+        *sampled,
         "size",
         "tiles",
+        *used,
         "activation",
         "k",
         "s_in",
@@ -165,27 +191,39 @@ def stage_header(check: Check | None) -> tuple[str, ...]:
 
 def stage_rows(plan: Plan, evidence: Evidence, check: Check | None) -> list[tuple[str, ...]]:
     """One row a stage: what it is, its scales and resistors, its errors."""
-    errors = stage_errors(plan, evidence.stage_volts, evidence.stage_values)
+    errors = evidence.errors_of(plan)
     found = deviation_of(check)
     rows = []
     for stage in plan.stages:
         error = errors[stage.name]
-        scales = [quantity(value, "V") for value in (stage.s_in, stage.s_pre, stage.s_out)]
         row = (
             stage.name,
             ", ".join(stage.layers),
+            *((stage.kind, f"{stage.positions:,}") if plan.design.coupling.sampled else ()),
             _size(stage),
             str(len(stage.tiles)),
+            *((_share(plan, stage),) if plan.design.coupling.sampled else ()),
             "none" if stage.activation == "through" else stage.activation,
-            quantity(stage.k, "S"),
-            *scales,
-            quantity(stage.r_feedback, "Ω"),
-            quantity(stage.r_mixing, "Ω") if plan.readout.opamps > 1 else "–",
+            *_analog(plan, stage),
             percent(error.rms),
             percent(error.largest),
         )
         rows.append(row if found is None else (*row, scientific(found.by_stage[stage.name])))
     return rows
+
+
+def _share(plan: Plan, stage: Stage) -> str:
+    return percent(utilisation(plan, stage), 1) if stage.tiles else "–"
+
+
+def _analog(plan: Plan, stage: Stage) -> tuple[str, ...]:
+    """Conductance, scales and resistors; a stage without arrays has scales alone."""
+    s_in, s_out = quantity(stage.s_in, "V"), quantity(stage.s_out, "V")
+    if stage.kind != "array":
+        return ("–", s_in, "–", s_out, "–", "–")
+    mixing = quantity(stage.r_mixing, "Ω") if plan.readout.opamps > 1 else "–"
+    resistors = (quantity(stage.r_feedback, "Ω"), mixing)
+    return (quantity(stage.k, "S"), s_in, quantity(stage.s_pre, "V"), s_out, *resistors)
 
 
 def _size(stage: Stage) -> str:

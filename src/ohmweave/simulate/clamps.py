@@ -18,7 +18,15 @@ import numpy as np
 from ohmweave.simulate.compiled import compiled
 from ohmweave.units import Array
 
-__all__ = ["LEAST_ROOM", "clamp_currents", "coefficients", "solvable", "tail_currents"]
+__all__ = [
+    "LEAST_ROOM",
+    "add_tails",
+    "clamp_currents",
+    "coefficients",
+    "quiet_coefficients",
+    "solvable",
+    "tail_currents",
+]
 
 _ERROR = 1e-12
 LEAST_ROOM = 1e-3
@@ -88,24 +96,63 @@ def clamp_currents(still: Array, r: Array, old: Array, known: Array, amps: Array
         moved[sample] = np.sqrt(total)
 
 
-@compiled
-def tail_currents(c: Array, clamps: Array, amps: Array, room: Array) -> None:
-    """Currents of clamps far from their limits, and how far: s w^2 / 4 [1 / (h - c) - 1 / (c - l)].
+def quiet_coefficients(clamps: Array, constant: Array) -> Array:
+    """What the tails of each clamp need, shape [6, clamps].
+
+    Low and high limit (V), s w^2 / 4 (A V), least distance from a limit (V), half the tail's slope in mid-swing (S),
+    ``constant``.
 
     Args:
-        c: controlling voltages, shape [samples, clamps], V.
-        clamps: as above.
-        amps: takes the currents, same shape as ``c``, A.
-        room: takes the smallest distance of any sample from a limit, [clamps], V; negative beyond it.
+        clamps: low and high limit (V), siemens, corner (V), shape [4, clamps].
+        constant: the part of the controlling voltages that is the same for every sample, [clamps], V.
     """
-    low, high, siemens, corner = clamps[0], clamps[1], clamps[2], clamps[3]
+    low, high, siemens, corner = clamps
+    swing, product = high - low, 0.25 * siemens * corner**2
+    return np.array([low, high, product, LEAST_ROOM * swing, 4.0 * product / swing**2, constant])
+
+
+@compiled
+def tail_currents(c: Array, known: Array, weights: Array, room: Array, bend: Array) -> None:
+    """Currents of clamps far from their limits, s w^2 / 4 [1 / (h - c) - 1 / (c - l)], and how far they are.
+
+    Args:
+        c: controlling voltages less their constant part, shape [samples, clamps], V; becomes the currents, A.
+        known: see :func:`quiet_coefficients`.
+        weights: of each clamp in ``bend``, [clamps], ohm.
+        room: takes the smallest distance of any sample from a limit, [clamps], V; negative beyond it.
+        bend: takes how far the currents are from their tangents in mid-swing, weighted and summed
+            in magnitude, [samples], V.
+    """
+    low, high, product, least, slope, constant = known[0], known[1], known[2], known[3], known[4], known[5]
     room[:] = np.inf
     for sample in range(c.shape[0]):
-        volts, out = c[sample], amps[sample]
+        volts = c[sample]
+        total = weights[0] - weights[0]
         for k in range(volts.shape[0]):
-            above, below = high[k] - volts[k], volts[k] - low[k]
+            v = volts[k] + constant[k]
+            above, below = high[k] - v, v - low[k]
             room[k] = min(room[k], above, below)
             # On its way a clamp may pass a limit; its current stays that of a quiet one.
-            least = LEAST_ROOM * (high[k] - low[k])
-            tail = 1.0 / max(above, least) - 1.0 / max(below, least)
-            out[k] = 0.25 * siemens[k] * corner[k] * corner[k] * tail
+            above, below = max(above, least[k]), max(below, least[k])
+            away = below - above
+            tail = product[k] * away / (above * below)
+            total += weights[k] * abs(tail - slope[k] * away)
+            volts[k] = tail
+        bend[sample] = total
+
+
+@compiled
+def add_tails(amps: Array, ohms: Array, linear: Array) -> None:
+    """Add to each quantity what it answers to the few currents that move it.
+
+    Args:
+        amps: currents, shape [samples, rounds x quantities or more], A.
+        ohms: answers, shape [rounds, quantities], ohm; of round n and quantity w to current n x quantities + w.
+        linear: shape [samples, quantities], V; is added to.
+    """
+    rounds, quantities = ohms.shape
+    for sample in range(linear.shape[0]):
+        into, currents = linear[sample], amps[sample]
+        for n in range(rounds):
+            for w in range(quantities):
+                into[w] += ohms[n, w] * currents[n * quantities + w]

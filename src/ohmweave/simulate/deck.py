@@ -8,7 +8,7 @@ from ohmweave.bench import Bench
 from ohmweave.circuit import Cell, Crossbar, Diode, Instance, Vcvs, VoltageSource
 from ohmweave.netlist.dialect import number
 from ohmweave.netlist.ngspice import wrap
-from ohmweave.simulate.elaborate import elaborate
+from ohmweave.simulate.elaborate import FlatCircuit, elaborate
 from ohmweave.units import Array
 
 __all__ = ["Deck", "make_deck"]
@@ -16,6 +16,11 @@ __all__ = ["Deck", "make_deck"]
 # A thousandth of SPICE's usual tolerances and less: Newton's last step then lies below 1e-9 of its value.
 OPTIONS = "reltol=1e-9 abstol=1e-15 vntol=1e-12 gmin=1e-18 itl1=1000 itl2=1000 temp=27 tnom=27"
 _SOURCE_LETTERS: Mapping[type, str] = {Vcvs: "e", VoltageSource: "v"}
+
+# ngspice compares every vector that is asked for with every name it has, a tenth of a microsecond each: beyond so
+# many pairs all is saved instead, unless that is too much.
+_MOST_PAIRS = 2**22
+_MOST_SAVED = 2**26
 
 # Junctions in high-gain loops: the exponential times the gain turns rounding into more than 1e-9.
 JUNCTION_OPTIONS = "reltol=1e-7 abstol=1e-13 vntol=1e-10 gmin=1e-18 itl1=1000 itl2=1000 temp=27 tnom=27"
@@ -75,10 +80,20 @@ def make_deck(bench: Bench, library: str, *, klu: bool) -> Deck:
     inputs = tuple(f"i(vi{k})" for k in range(len(bench.inputs)))
     drives = tuple(f"v(p_{port})" for port in bench.inputs)
     deck = Deck("", probes, inputs, tuple(nets for nets, _ in sources), tuple(amps for _, amps in sources), drives)
-    return replace(deck, text="\n".join(_lines(bench, library, deck.vectors, klu)) + "\n")
+    return replace(deck, text="\n".join(_lines(bench, library, _saved(deck, flat, bench), klu)) + "\n")
 
 
-def _lines(bench: Bench, library: str, vectors: tuple[str, ...], klu: bool) -> Iterator[str]:
+def _saved(deck: Deck, flat: FlatCircuit, bench: Bench) -> tuple[str, ...]:
+    """What the raw file shall hold beside the sweep."""
+    wires = sum(
+        each.crossbar.g.size * ((each.crossbar.r_row > 0) + (each.crossbar.r_col > 0)) for each in flat.crossbars
+    )
+    names = len(flat.nets) + len(flat.branches) + wires
+    everything = len(deck.vectors) * names > _MOST_PAIRS and bench.samples * names <= _MOST_SAVED
+    return ("all",) if everything else ("v(sample)", *deck.vectors)
+
+
+def _lines(bench: Bench, library: str, saved: tuple[str, ...], klu: bool) -> Iterator[str]:
     yield f"ohmweave bench of {bench.cell.name}"
     yield f".include {library}"
     yield "vs sample 0 0"
@@ -89,7 +104,7 @@ def _lines(bench: Bench, library: str, vectors: tuple[str, ...], klu: bool) -> I
     yield wrap(("x1", *(f"p_{port}" for port in bench.cell.ports), bench.cell.name))
     yield f".options {'klu ' if klu else ''}{JUNCTION_OPTIONS if _has_junctions(bench.cell) else OPTIONS}"
     yield f".dc vs 0 {bench.samples - 1} 1"
-    yield wrap((".save", "v(sample)", *vectors))
+    yield wrap((".save", *saved))
     yield ".end"
 
 

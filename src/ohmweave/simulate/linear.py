@@ -83,10 +83,10 @@ def respond(flat: FlatCircuit, bench: Bench, admittances: Sequence[Array], curve
     inputs = [flat.nets[name] for name in bench.inputs]
     nets, branches = len(flat.nets), len(flat.branches)
     unknowns = nets + branches + len(inputs)
-    matrix = _matrix(flat, inputs, admittances, unknowns)
+    matrix, floating = _matrix(flat, inputs, admittances, unknowns)
     elements = [pair for pairs in flat.laws.values() for pair in pairs]
     ports = [net for index in curved for net in flat.crossbars[index].ports]
-    _refuse_floating(flat, bench, matrix)
+    _refuse_floating(flat, bench, floating)
     watch, slices = _watch(flat, bench, elements, ports, unknowns)
     right = _excitations(flat, elements, ports, len(inputs), bench.scale, unknowns)
     try:
@@ -118,7 +118,10 @@ def _solve(matrix: csc_matrix, watch: csr_matrix, right: csc_matrix) -> Array:
     return out if forward else out.T
 
 
-def _matrix(flat: FlatCircuit, inputs: Sequence[int], admittances: Sequence[Array], unknowns: int) -> Any:
+def _matrix(
+    flat: FlatCircuit, inputs: Sequence[int], admittances: Sequence[Array], unknowns: int
+) -> tuple[Any, frozenset[int]]:
+    """The circuit's matrix, and the nets that nothing is joined to."""
     matrix = _stamps(flat, inputs, unknowns).tocsc()
     for placed, admittance in zip(flat.crossbars, admittances, strict=True):
         ports = np.array(placed.ports)
@@ -127,13 +130,13 @@ def _matrix(flat: FlatCircuit, inputs: Sequence[int], admittances: Sequence[Arra
         matrix = matrix + coo_matrix((admittance[there], (row[there], col[there])), shape=(unknowns, unknowns))
     # A port that nothing inside is joined to has no equation; it gets one, and may not be watched.
     floating = np.flatnonzero(matrix.getnnz(axis=0)[: len(flat.nets)] == 0)
-    return csc_matrix(matrix + coo_matrix((np.full(len(floating), _LOOSE), (floating, floating)), shape=matrix.shape))
+    loose = coo_matrix((np.full(len(floating), _LOOSE), (floating, floating)), shape=matrix.shape)
+    return csc_matrix(matrix + loose), frozenset(floating.tolist())
 
 
-def _refuse_floating(flat: FlatCircuit, bench: Bench, matrix: Any) -> None:
+def _refuse_floating(flat: FlatCircuit, bench: Bench, floating: frozenset[int]) -> None:
     for probe in bench.probes:
-        number = flat.find(probe)
-        if number != GROUND and matrix.getnnz(axis=0)[number] == 1 and matrix[number, number] == _LOOSE:
+        if flat.find(probe) in floating:
             raise SimulationError(
                 f"nothing is joined to the net {probe!r}, so it has no voltage", where="bench", remedy="check the probe"
             )

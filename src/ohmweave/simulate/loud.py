@@ -81,6 +81,8 @@ class Loud:
             tolerance: V.
         """
         place = self.place
+        if not still.shape[1]:
+            return State(still, still, np.zeros(len(still)), None, np.ones(len(still), dtype=bool))
         if start is None:
             state = self._alone(still, None, still, None)
         else:

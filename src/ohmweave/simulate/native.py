@@ -11,26 +11,24 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
 
 from ohmweave.bench import Bench, Waves
-from ohmweave.errors import ConvergenceError, DesignError
+from ohmweave.errors import DesignError
 from ohmweave.simulate import Precision, Progress
 from ohmweave.simulate.coupled import Coupled
 from ohmweave.simulate.elaborate import FlatCircuit, elaborate
 from ohmweave.simulate.linear import Watched
 from ohmweave.simulate.operating import Arithmetic, OperatingPoints
+from ohmweave.simulate.prepared import Prepared, refuse_nonsense
 from ohmweave.simulate.reductions import reduce_arrays
 from ohmweave.simulate.threads import one_thread_each
 from ohmweave.units import Array
 
 __all__ = ["Native"]
-
-_FIRST = 128
 
 
 @dataclass(frozen=True)
@@ -41,7 +39,7 @@ class Native:
         tolerance: largest change of any controlling voltage that a further sweep, or step, could make, V.
         device_tolerance: largest residual current of any nonlinear device, relative to the largest
             device current of the sample.
-        batch: samples solved together; what bounds the memory.
+        batch: samples solved together, which bounds the memory; None for what suits the processor's caches.
         precision: ``"float32"`` is quicker; its error against float64 is measured on some samples and
             told in the remarks.
         device: torch device to compute on (``"cpu"``, ``"cuda"``), or None for this machine's own arithmetic.
@@ -52,7 +50,7 @@ class Native:
 
     tolerance: float = 1e-10
     device_tolerance: float = 1e-12
-    batch: int = 512
+    batch: int | None = None
     precision: Precision = "float64"
     device: str | None = None
     threads: int = 1
@@ -62,8 +60,9 @@ class Native:
 
     def __post_init__(self) -> None:
         for option in ("batch", "threads"):
-            if getattr(self, option) < 1:
-                raise _refusal(option, "at least 1", getattr(self, option), "leave it out")
+            found = getattr(self, option)
+            if found is not None and found < 1:
+                raise _refusal(option, "at least 1", found, "leave it out")
         for option in ("tolerance", "device_tolerance"):
             if not getattr(self, option) >= 0.0:
                 raise _refusal(option, "a number not below zero", getattr(self, option), "leave it out")
@@ -82,17 +81,18 @@ class Native:
             ConvergenceError: a sample that did not settle; names it and the place.
         """
         begun = time.perf_counter()
-        with one_thread_each():
-            circuit = self._assemble(elaborate(bench.cell), bench)
+        prepared = self._prepare(bench, None, bench.samples)
         reduced = time.perf_counter()
+        circuit, slices = prepared.circuit, prepared.circuit.slices
+        # What the ports of nonlinear arrays have is of no use once a sample is solved.
+        ports = slices.ports.stop
         # Once more: torch may have been loaded in between.
         with one_thread_each():
-            watched, remarks = self._stream(circuit, bench)
+            watched, remarks = prepared.stream(bench.volts, slice(ports, circuit.count), self._told("samples"))
             if self.precision == "float32":
                 remarks.add(_float32_remark(circuit, bench, watched))
         ended = time.perf_counter()
         seconds = {"reduce": reduced - begun, "solve": ended - reduced, "total": ended - begun}
-        slices = circuit.slices
         return Waves(
             self.name,
             self.version(),
@@ -104,8 +104,28 @@ class Native:
             remarks=tuple(sorted(remarks)),
         )
 
-    def _assemble(self, flat: FlatCircuit, bench: Bench) -> OperatingPoints | Coupled:
-        """Reduce the arrays and factorise the circuit around them."""
+    def prepare(self, bench: Bench, largest: float | None = None) -> Prepared:
+        """Reduce and factorise a circuit once, to be solved for samples that come later, call after call.
+
+        Args:
+            bench: the circuit; it may have no samples, [0, inputs].
+            largest: the largest drive to come, V, which circuits with nonlinear arrays are linearised for;
+                without it that of the bench's samples and sources. What is beyond it is as exact, and slower.
+
+        Raises:
+            SimulationError: a circuit without a single operating point.
+        """
+        return self._prepare(bench, largest, None)
+
+    def _prepare(self, bench: Bench, largest: float | None, samples: int | None) -> Prepared:
+        with one_thread_each():
+            circuit = self._assemble(elaborate(bench.cell), bench, largest, samples)
+        return Prepared(circuit, bench.inputs, self.batch)
+
+    def _assemble(
+        self, flat: FlatCircuit, bench: Bench, largest: float | None = None, samples: int | None = None
+    ) -> OperatingPoints | Coupled:
+        """Reduce the arrays and factorise the circuit around them; ``samples`` is how many will come, if known."""
         curved = [index for index, placed in enumerate(flat.crossbars) if placed.crossbar.device is not None]
         straight = [index for index in range(len(flat.crossbars)) if index not in curved]
         straight_g = [flat.crossbars[index] for index in straight]
@@ -124,29 +144,13 @@ class Native:
             admittances = [every[index] for index in range(len(flat.crossbars))]
             # Nonlinear arrays iterate on the answers, which float32 would never let settle.
             precision: Precision = "float64" if curved else self.precision
-            arithmetic = Arithmetic(self.tolerance, precision, self.device)
+            arithmetic = Arithmetic(self.tolerance, precision, self.device, samples)
             return found, OperatingPoints(flat, bench, admittances, curved, arithmetic)
 
         if not curved:
             return linearise([])[1]
-        largest = _largest(flat, bench)
-        return Coupled(arrays, linearise, largest=largest, tolerance=self.device_tolerance, threads=self.threads)
-
-    def _stream(self, circuit: OperatingPoints | Coupled, bench: Bench) -> tuple[Array, set[str]]:
-        ports = circuit.slices.ports.stop
-        # What the ports of nonlinear arrays have is of no use once a sample is solved.
-        watched, remarks, tell = np.empty((bench.samples, circuit.count - ports)), set(), self._told("samples")
-        batch = min(self.batch, circuit.most_samples) if isinstance(circuit, Coupled) else self.batch
-        # A few samples first, from which it is seen what the others may leave out.
-        starts = [0, *range(min(batch, _FIRST), bench.samples, batch)] if bench.samples else []
-        for first, end in pairwise([*starts, bench.samples]):
-            part = slice(first, end)
-            answer, remark = circuit.solve(bench.volts[part], first)
-            watched[part] = answer[:, ports:]
-            remarks |= remark
-            if tell is not None:
-                tell(part.stop, bench.samples)
-        return watched, remarks
+        drive = _largest(flat, bench, largest)
+        return Coupled(arrays, linearise, largest=drive, tolerance=self.device_tolerance, threads=self.threads)
 
     def _told(self, what: str) -> Callable[[int, int], None] | None:
         return None if self.progress is None else partial(self.progress, what)
@@ -161,19 +165,12 @@ def _refusal(option: str, expected: str, found: object, remedy: str) -> DesignEr
     return DesignError(f"expected {expected}, found {found!r}", where=f"engine native, {option}", remedy=remedy)
 
 
-def _largest(flat: FlatCircuit, bench: Bench) -> float:
+def _largest(flat: FlatCircuit, bench: Bench, told: float | None) -> float:
     """The largest voltage that any source drives, V."""
-    bad = np.argwhere(~np.isfinite(bench.volts))
-    if len(bad):
-        sample, port = (int(number) for number in bad[0])
-        raise ConvergenceError(
-            f"expected finite voltages, found {bench.volts[sample, port]} for sample {sample}",
-            where=f"input {bench.inputs[port]}",
-            remedy="look for inputs that are no numbers",
-        )
+    refuse_nonsense(bench.volts, bench.inputs)
     sources = [abs(branch.volts) for branch in flat.branches.values()]
-    largest = max(float(np.abs(bench.volts).max(initial=0.0) * bench.scale), *sources, 0.0)
-    return largest or 1.0
+    driven = float(np.abs(bench.volts).max(initial=0.0) * bench.scale)
+    return max(driven, *sources, told or 0.0, 0.0) or 1.0
 
 
 def _float32_remark(circuit: OperatingPoints | Coupled, bench: Bench, watched: Array) -> str:

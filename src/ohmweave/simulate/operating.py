@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from ohmweave.errors import ConvergenceError
 from ohmweave.simulate import Precision
 from ohmweave.simulate.elaborate import FlatCircuit
 from ohmweave.simulate.elements import Elements
+from ohmweave.simulate.faint import Faint
 from ohmweave.simulate.linear import respond
 from ohmweave.simulate.newton import solve_elements
 from ohmweave.simulate.processor import processor
@@ -20,6 +22,8 @@ from ohmweave.units import Array
 __all__ = ["Arithmetic", "OperatingPoints"]
 
 _CHECKED = 32
+# Share of the tolerance that samples answered by one product may be off by.
+_SLIGHT = 0.2
 
 
 @dataclass(frozen=True)
@@ -30,11 +34,13 @@ class Arithmetic:
         tolerance: largest last change of any controlling voltage, V.
         precision: of what is swept.
         device: torch device to compute on, or None for this machine's own arithmetic.
+        samples: how many will come; None stands for very many.
     """
 
     tolerance: float
     precision: Precision = "float64"
     device: str | None = None
+    samples: int | None = None
 
 
 class OperatingPoints:
@@ -65,9 +71,18 @@ class OperatingPoints:
         self.slices, self.count = self.response.slices, len(self.response.watched.constant)
         self.elements = Elements([(law, len(pairs)) for law, pairs in flat.laws.items()])
         controls, watched = self.response.controls, self.response.watched
-        operations = 2.0 * bench.samples * (controls.to_drives.size + watched.to_drives.size)
+        samples = np.inf if arithmetic.samples is None else arithmetic.samples
+        operations = 2.0 * samples * (controls.to_drives.size + watched.to_drives.size)
         self._place = processor(arithmetic.device, operations)
         self._sweeper = self._sweep(arithmetic.precision)
+        options: dict[str, Any] = {"precision": arithmetic.precision, "tolerance": _SLIGHT * arithmetic.tolerance}
+        self._faint = None if curved else Faint(self.elements, controls, watched, self._place, **options)
+
+    @property
+    def bytes_each(self) -> int:
+        """What a sample takes while it is solved, about."""
+        elements, drives = self.response.controls.to_drives.shape
+        return int(12 * (elements + drives) + 8 * self.count)
 
     def _sweep(self, precision: Precision) -> Sweeper:
         controls, watched = self.response.controls, self.response.watched
@@ -84,7 +99,15 @@ class OperatingPoints:
         Raises:
             ConvergenceError: a sample that does not settle; names it.
         """
-        return self._solve(self._sweeper, u, first + np.arange(len(u)))
+        samples = first + np.arange(len(u))
+        loud = None if self._faint is None else np.flatnonzero(~self._faint.is_faint(u))
+        if self._faint is None or loud is None or 2 * len(loud) > len(u):
+            return self._solve(self._sweeper, u, samples)
+        # The loud ones too, which costs less than to sort them out.
+        watched, remarks = self._faint.solve(u), set[str]()
+        if len(loud):
+            watched[loud], remarks = self._solve(self._sweeper, u[loud], samples[loud])
+        return watched, remarks
 
     def _solve(self, sweeper: Sweeper, u: Array, samples: NDArray[np.int64]) -> tuple[Array, set[str]]:
         found = sweeper.solve(u)

@@ -1,6 +1,7 @@
 """Foreign programs under control: own folder and home, one thread, limits, nothing left running."""
 
 import contextlib
+import math
 import os
 import resource
 import signal
@@ -57,7 +58,7 @@ def run_program(
     with log.open("wb") as words:
         process = _start(command, folder, words, missing)
         try:
-            _limit(process.pid, memory_limit)
+            _limit(process.pid, memory_limit, time_limit)
             code = process.wait(time_limit)
         except subprocess.TimeoutExpired as error:
             raise SimulationError(
@@ -91,12 +92,15 @@ def tail(log: str) -> str:
     return " | ".join(lines[-_LAST_LINES:]) or "(nothing)"
 
 
-def _limit(pid: int, memory: float) -> None:
+def _limit(pid: int, memory: float, seconds: float) -> None:
     # Only Linux sets limits of another process; elsewhere the time limit has to do.
     if hasattr(resource, "prlimit"):
         with contextlib.suppress(ProcessLookupError):
             resource.prlimit(pid, resource.RLIMIT_AS, (int(memory), int(memory)))
             resource.prlimit(pid, resource.RLIMIT_FSIZE, (_LARGEST_FILE, _LARGEST_FILE))
+            # Stops the program also where whoever waits for it was killed.
+            if math.isfinite(seconds):
+                resource.prlimit(pid, resource.RLIMIT_CPU, (math.ceil(seconds) + 1,) * 2)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

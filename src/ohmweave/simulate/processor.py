@@ -7,7 +7,7 @@ import numpy as np
 
 from ohmweave.errors import DesignError
 from ohmweave.simulate import Precision
-from ohmweave.simulate.clamps import LEAST_ROOM, clamp_currents, tail_currents
+from ohmweave.simulate.clamps import add_tails, clamp_currents, tail_currents
 from ohmweave.units import Array
 
 __all__ = ["Processor", "processor"]
@@ -50,8 +50,19 @@ class Processor(Protocol):
         """
         ...
 
-    def tail(self, c: Any, clamps: Any) -> tuple[Any, Array]:
-        """Currents of quiet clamps and their room (:func:`ohmweave.simulate.clamps.tail_currents`)."""
+    def tail(self, c: Any, known: Any, weights: Any) -> tuple[Any, Array, float]:
+        """Currents of quiet clamps, their room, the largest bend (:func:`ohmweave.simulate.clamps.tail_currents`).
+
+        ``c`` may be overwritten.
+        """
+        ...
+
+    def add(self, values: Any, more: Any) -> Any:
+        """values + more, where ``more`` may be less precise; ``values`` may be overwritten."""
+        ...
+
+    def add_tails(self, linear: Any, amps: Any, ohms: Any) -> Any:
+        """linear with the answers to some currents (:func:`ohmweave.simulate.clamps.add_tails`); overwritten."""
         ...
 
     def join(self, parts: list[Any]) -> Any:
@@ -89,7 +100,9 @@ class _Host:
             import torch  # noqa: F401
 
     def load(self, values: Array, precision: Precision) -> Any:
-        return np.ascontiguousarray(values, dtype=precision)
+        ours = np.ascontiguousarray(values, dtype=precision)
+        # torch will not have what cannot be written.
+        return ours if ours.flags.writeable else ours.copy()
 
     def store(self, values: Any) -> Array:
         return np.asarray(values, dtype=np.float64)
@@ -106,13 +119,13 @@ class _Host:
     def product(self, left: Any, right: Any, plus: Any = None) -> Any:
         if not self.with_torch or not left.size or not right.size:
             out = left @ right
-        else:
-            import torch
+            if plus is not None:
+                out += plus
+            return out
+        import torch
 
-            out = torch.mm(torch.from_numpy(left), torch.from_numpy(right)).numpy()
-        if plus is not None:
-            out += plus
-        return out
+        tensors = torch.from_numpy(left), torch.from_numpy(right)
+        return (torch.mm(*tensors) if plus is None else torch.addmm(torch.from_numpy(plus), *tensors)).numpy()
 
     def clamp(self, still: Any, pushed: Any, old: Any, known: Any) -> tuple[Any, Any, Array]:
         still, old = np.ascontiguousarray(still), np.ascontiguousarray(old)
@@ -122,11 +135,19 @@ class _Host:
             clamp_currents(still, r, old, known, amps, moved)
         return r, amps, moved
 
-    def tail(self, c: Any, clamps: Any) -> tuple[Any, Array]:
-        amps, room = np.empty_like(c), np.empty(c.shape[1], dtype=c.dtype)
+    def tail(self, c: Any, known: Any, weights: Any) -> tuple[Any, Array, float]:
+        room, bend = np.empty(c.shape[1], dtype=c.dtype), np.zeros(len(c), dtype=c.dtype)
         if c.size:
-            tail_currents(c, clamps, amps, room)
-        return amps, room
+            tail_currents(c, known, weights, room, bend)
+        return c, room, float(bend.max(initial=0.0))
+
+    def add(self, values: Any, more: Any) -> Any:
+        values += more
+        return values
+
+    def add_tails(self, linear: Any, amps: Any, ohms: Any) -> Any:
+        add_tails(amps, ohms, linear)
+        return linear
 
     def join(self, parts: list[Any]) -> Any:
         return np.hstack(parts)
@@ -187,15 +208,24 @@ class _Torch:
         moved = (r - old).square().sum(dim=1).sqrt()
         return r, torch.copysign(siemens * (p - tail), away), moved.cpu().numpy()
 
-    def tail(self, c: Any, clamps: Any) -> tuple[Any, Array]:
+    def tail(self, c: Any, known: Any, weights: Any) -> tuple[Any, Array, float]:
         import torch
 
-        low, high, siemens, corner = clamps
-        above, below = high - c, c - low
+        low, high, product, least, slope, constant = known
+        above, below = high - constant - c, c + constant - low
         room = torch.minimum(above, below).amin(dim=0) if len(c) else c.new_full((c.shape[1],), np.inf)
-        least = LEAST_ROOM * (high - low)
-        tail = 1.0 / torch.maximum(above, least) - 1.0 / torch.maximum(below, least)
-        return 0.25 * siemens * corner**2 * tail, room.cpu().numpy()
+        above, below = torch.maximum(above, least), torch.maximum(below, least)
+        away = below - above
+        tail = product * away / (above * below)
+        bend = (weights * (tail - slope * away).abs()).sum(dim=1)
+        return tail, room.cpu().numpy(), float(bend.max()) if len(c) else 0.0
+
+    def add(self, values: Any, more: Any) -> Any:
+        return values + more
+
+    def add_tails(self, linear: Any, amps: Any, ohms: Any) -> Any:
+        rounds, quantities = ohms.shape
+        return linear + (amps[:, : rounds * quantities].reshape(len(amps), rounds, quantities) * ohms).sum(dim=1)
 
     def join(self, parts: list[Any]) -> Any:
         import torch

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ohmweave.simulate import Precision
-from ohmweave.simulate.clamps import solvable
+from ohmweave.simulate.clamps import quiet_coefficients, solvable
 from ohmweave.simulate.elements import Elements
 from ohmweave.simulate.linear import Response
 from ohmweave.simulate.loud import Loud, State
@@ -37,6 +37,8 @@ _QUIET, _STILL_QUIET = 0.03, 0.01
 # Once the loud change by less than this, V, the tails of the quiet change by less than a part in 1e3.
 _CALM = 1e-4
 _FLOAT32_TOLERANCE = 5e-7
+# Share of the tolerance that may be made of the tails' deviations from their tangents where those stand for them.
+_SLIGHT = 0.2
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,12 +51,9 @@ class _Split:
         rough, fine: they, in float32 and in the precision asked for.
         constant, from_drives: c_0 of the loud, and behind them the watched quantities without any
             element's current, [loud + watched] and [drives, loud + watched].
-        quiet: indices of the quiet clamps; what follows is theirs, in float32.
-        quiet_constant, quiet_from_drives: c_0, as above.
-        quiet_from_loud: currents of the loud -> c of the quiet, [loud, quiet], ohm.
-        quiet_limits: low and high limit, siemens, corner, [4, quiet].
-        from_quiet: their currents -> r of the loud, [quiet, loud], ohm.
-        watched_from_loud, watched_from_quiet: currents -> watched quantities.
+        quiet: indices of the quiet clamps.
+        tails: what they carry.
+        watched_from_loud: currents -> watched quantities, [loud, watched], ohm.
     """
 
     loud: Indices
@@ -64,13 +63,32 @@ class _Split:
     constant: Any
     from_drives: Any
     quiet: Indices
-    quiet_constant: Any
-    quiet_from_drives: Any
-    quiet_from_loud: Any
-    quiet_limits: Any
-    from_quiet: Any
+    tails: "_Tails"
     watched_from_loud: Any
-    watched_from_quiet: Any
+
+
+@dataclass(frozen=True, eq=False)
+class _Tails:
+    """The quiet clamps, in float32: how their voltages come about, and what their currents do.
+
+    Args:
+        clamps: indices of the quiet clamps in the order of ``few``, where one may come more than once.
+        from_drives: what the drives make of their c_0, [drives, clamps].
+        from_loud: currents of the loud -> their c, [loud, clamps], ohm.
+        known: see :func:`ohmweave.simulate.clamps.quiet_coefficients`.
+        weights: the largest answer of anything to each of them that ``few`` leaves out, [clamps], ohm.
+        few: answers to the currents, see :func:`ohmweave.simulate.clamps.add_tails`; what it leaves out is in the
+            responses to drives and loud currents, by the tangents of the tails. None if ``every`` is used.
+        every: answers of r of the loud, and behind them the watched quantities, [clamps, loud + watched], ohm.
+    """
+
+    clamps: Indices
+    from_drives: Any
+    from_loud: Any
+    known: Any
+    weights: Any
+    few: Any | None
+    every: Any | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,6 +133,7 @@ class Sweeper:
         self.tolerance = tolerance if precision == "float64" else max(tolerance, _FLOAT32_TOLERANCE)
         self.closed = solvable(elements.clamps, controls.to_laws.diagonal())
         self.swing = elements.clamps[1] - elements.clamps[0]
+        self.few = True
         self.split = self._divide(np.zeros(elements.count, dtype=bool))
         self.next_quiet: Mask | None = None
 
@@ -128,19 +147,20 @@ class Sweeper:
             self.split, self.next_quiet = self._divide(self.next_quiet), None
         drives, first = self.place.load(u, self.precision), not len(self.split.quiet)
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # what runs away is seen by its NaN
-            swept, state, room = self._settle(self.split, drives)
-            while len(near := self._near(room)):
+            swept, state, room, bend = self._settle(self.split, drives)
+            while len(near := self._near(room)) or bend > _SLIGHT * self.tolerance:
+                self.few = self.few and not bend > _SLIGHT * self.tolerance
                 quiet = np.isin(np.arange(self.elements.count), np.setdiff1d(self.split.quiet, near))
                 self.split = self._divide(quiet)
-                swept, state, room = self._settle(self.split, drives)
+                swept, state, room, bend = self._settle(self.split, drives)
             if first:
                 self.next_quiet = self._listen(self.split, state)
             return swept
 
     def _near(self, room: Array) -> Indices:
         """The quiet clamps that are too near a limit, or nowhere."""
-        quiet = self.split.quiet
-        return np.asarray(quiet[~(room > _STILL_QUIET * self.swing[quiet])])
+        clamps = self.split.tails.clamps
+        return np.asarray(clamps[~(room > _STILL_QUIET * self.swing[clamps])])
 
     def _listen(self, split: _Split, state: State) -> Mask:
         """The clamps that kept away from their limits in every sample."""
@@ -153,53 +173,120 @@ class Sweeper:
         return quiet
 
     def _divide(self, quiet: Mask) -> _Split:
-        fine, load, to_watched = self.precision, self.place.load, self.watched.to_laws
+        fine, load = self.precision, self.place.load
         silent, swept = np.flatnonzero(quiet), np.flatnonzero(~quiet)
         loud = np.concatenate([swept[self.closed[swept]], swept[~self.closed[swept]]])
         clamps = int(self.closed[swept].sum())
-        to_laws, to_drives, constant = self.controls.to_laws, self.controls.to_drives, self.controls.constant
         # Other laws are solved in float64 in any case.
         rough: Precision = "float32" if clamps == len(loud) else fine
-        elements, among = self.elements.choose(loud), to_laws[np.ix_(loud, loud)]
+        tails, response = self._tails(silent, loud, self._choose(loud))
+        elements, among = self.elements.choose(loud), response.to_laws[: len(loud), loud]
         return _Split(
             loud=loud,
             clamps=clamps,
             rough=Loud(elements, clamps, among, self.place, rough),
             fine=Loud(elements, clamps, among, self.place, fine),
-            constant=load(np.concatenate([constant[loud], self.watched.constant]), fine),
-            from_drives=load(np.vstack([to_drives[loud], self.watched.to_drives]).T, fine),
+            constant=load(response.constant, fine),
+            from_drives=load(response.to_drives.T, fine),
             quiet=silent,
-            quiet_constant=load(constant[silent], "float32"),
-            quiet_from_drives=load(to_drives[silent].T, "float32"),
-            quiet_from_loud=load(to_laws[np.ix_(silent, loud)].T, "float32"),
-            quiet_limits=load(self.elements.clamps[:, silent], "float32"),
-            from_quiet=load(to_laws[np.ix_(loud, silent)].T, "float32"),
-            watched_from_loud=load(to_watched[:, loud].T, fine),
-            watched_from_quiet=load(to_watched[:, silent].T, "float32"),
+            tails=tails,
+            watched_from_loud=load(response.to_laws[len(loud) :, loud].T, fine),
         )
 
-    def _settle(self, split: _Split, drives: Any) -> tuple[Swept, State, Array]:
-        """Sweep in float32, take the tails of the quiet, sweep on; also how far the quiet are from their limits."""
+    def _choose(self, loud: Indices) -> Response:
+        """What some elements' controlling voltages answer, and behind them the watched quantities."""
+        one, other = self.controls, self.watched
+        return Response(
+            np.concatenate([one.constant[loud], other.constant]),
+            np.vstack([one.to_drives[loud], other.to_drives]),
+            np.vstack([one.to_laws[loud], other.to_laws]),
+        )
+
+    def _tails(self, silent: Indices, loud: Indices, response: Response) -> tuple[_Tails, Response]:
+        """What the quiet clamps carry, and ``response`` with the tangents of what is left to those."""
+        order, few, left = _fewest(response.to_laws[:, silent])
+        known = quiet_coefficients(self.elements.clamps[:, silent], self.controls.constant[silent])
+        weights = np.abs(left).max(axis=0, initial=0.0)
+        # Half-way to its limit a tail is four thirds of its tangent.
+        usual = (weights * known[4] * self.swing[silent]).sum() / 6.0
+        if not (self.few and few.size <= 2 * len(silent) and usual <= _SLIGHT * self.tolerance):
+            return self._quiet(
+                silent, loud, known, weights=np.zeros(len(silent)), few=None, every=response.to_laws
+            ), response
+        to_drives, to_laws = self.controls.to_drives[silent], self.controls.to_laws[silent]
+        shares, middle = left * (2.0 * known[4]), 0.5 * (known[0] + known[1])
+        tangents = Response(
+            response.constant + shares @ (self.controls.constant[silent] - middle),
+            response.to_drives + shares @ to_drives,
+            response.to_laws + shares @ to_laws,
+        )
+        return self._quiet(silent[order], loud, known[:, order], weights=weights[order], few=few, every=None), tangents
+
+    def _quiet(
+        self, clamps: Indices, loud: Indices, known: Array, *, weights: Array, few: Array | None, every: Array | None
+    ) -> _Tails:
+        def load(values: Array) -> Any:
+            return self.place.load(values, "float32")
+
+        return _Tails(
+            clamps=clamps,
+            from_drives=load(self.controls.to_drives[clamps].T),
+            from_loud=load(self.controls.to_laws[np.ix_(clamps, loud)].T),
+            known=load(known),
+            weights=load(weights),
+            few=None if few is None else load(few),
+            every=None if every is None else load(every[:, clamps].T),
+        )
+
+    def _settle(self, split: _Split, drives: Any) -> tuple[Swept, State, Array, float]:
+        """Sweep in float32, take the tails of the quiet, sweep on.
+
+        Also how far the quiet are from their limits, and what the tangents of their tails leave open, V.
+        """
         place, count = self.place, len(split.loud)
         linear = place.product(drives, split.from_drives, split.constant)
-        base, watched = place.contiguous(linear[:, :count]), linear[:, count:]
-        # Not base itself, to which the tails of the quiet are added below.
-        state = split.rough.sweep(place.copy(base, split.rough.precision), None, _CALM)
-        calm, room = np.asarray(state.moved <= _CALM), np.empty(0)
+        state = split.rough.sweep(place.copy(linear[:, :count], split.rough.precision), None, _CALM)
+        calm, room, bend = np.asarray(state.moved <= _CALM), np.empty(0), 0.0
         if len(split.quiet):
-            quiet, room = self._tails(split, drives, state)
-            base += place.product(quiet, split.from_quiet)
-            watched += place.product(quiet, split.watched_from_quiet)
-        enough = self.tolerance / split.fine.ahead
-        state = split.fine.sweep(base, state, enough)
-        watched += place.product(state.amps, split.watched_from_loud)
+            linear, room, bend = self._add_tails(split, drives, state, linear)
+        watched, settled = linear[:, count:], calm
+        if count:
+            enough = self.tolerance / split.fine.ahead
+            state = split.fine.sweep(place.contiguous(linear[:, :count]), state, enough)
+            watched = place.add(watched, place.product(state.amps, split.watched_from_loud))
+            settled &= state.solved & (state.moved <= enough)
         answer = place.store(watched)
         # What is no number has not moved either where nothing is swept.
-        settled = calm & state.solved & (state.moved <= enough) & np.isfinite(answer).all(axis=1)
-        return Swept(answer, settled), state, room
+        if not np.isfinite(answer).all():
+            settled &= np.isfinite(answer).all(axis=1)
+        return Swept(answer, settled), state, room, bend
 
-    def _tails(self, split: _Split, drives: Any, state: State) -> tuple[Any, Array]:
-        place = self.place
-        coarse, stirring = place.cast(drives, "float32"), place.cast(state.amps, "float32")
-        c = place.product(coarse, split.quiet_from_drives, split.quiet_constant)
-        return place.tail(place.product(stirring, split.quiet_from_loud, c), split.quiet_limits)
+    def _add_tails(self, split: _Split, drives: Any, state: State, linear: Any) -> tuple[Any, Array, float]:
+        place, tails = self.place, split.tails
+        c = place.product(place.cast(drives, "float32"), tails.from_drives)
+        if len(split.loud):
+            c = place.add(c, place.product(place.cast(state.amps, "float32"), tails.from_loud))
+        amps, room, bend = place.tail(c, tails.known, tails.weights)
+        if tails.few is None:
+            return place.add(linear, place.product(amps, tails.every)), room, bend
+        return place.add_tails(linear, amps, tails.few), room, bend
+
+
+def _fewest(answers: Array) -> tuple[Indices, Array, Array]:
+    """The few currents that move each quantity most.
+
+    Args:
+        answers: to each current, [quantities, currents], ohm.
+
+    Returns:
+        An order of the currents, those that move the quantities most first, the rest behind; the answers to these
+        first, [rounds, quantities], current n x quantities + w moving quantity w; the answers that are left,
+        [quantities, currents].
+    """
+    quantities, currents = answers.shape
+    rounds = min(-(-currents // max(quantities, 1)), currents)
+    chosen = np.argsort(-np.abs(answers), axis=1, kind="stable")[:, :rounds]
+    left = answers.copy()
+    np.put_along_axis(left, chosen, 0.0, axis=1)
+    rest = np.setdiff1d(np.arange(currents), chosen)
+    return np.concatenate([chosen.T.ravel(), rest]), np.take_along_axis(answers, chosen, axis=1).T, left

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from threading import Lock
 
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 __all__ = ["one_thread_each"]
 
@@ -15,17 +15,25 @@ class _Holders:
 
     def __init__(self) -> None:
         self.lock, self.count, self.before = Lock(), 0, ExitStack()
+        self.found: ThreadpoolController | None = None
+        self.modules = 0
 
     def enter(self) -> None:
         with self.lock:
             if not self.count:
-                self.before.enter_context(threadpool_limits(limits=1))
+                self.before.enter_context(self._libraries().limit(limits=1))
             torch = sys.modules.get("torch")
             # Once more for each holder: torch may have been loaded since the first came.
             if torch is not None and torch.get_num_threads() != 1:
                 self.before.callback(torch.set_num_threads, torch.get_num_threads())
                 torch.set_num_threads(1)
             self.count += 1
+
+    def _libraries(self) -> ThreadpoolController:
+        # Looking for the process's libraries takes a millisecond; a new one comes with a new module.
+        if self.found is None or self.modules != len(sys.modules):
+            self.found, self.modules = ThreadpoolController(), len(sys.modules)
+        return self.found
 
     def leave(self) -> None:
         with self.lock:
