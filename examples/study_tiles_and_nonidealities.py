@@ -34,7 +34,8 @@ from matplotlib.figure import Figure
 import ohmweave as ow
 from ohmweave.demo.digits_mlp import WEIGHTS as DIGITS_WEIGHTS
 from ohmweave.design import ArrayChoice, Design
-from ohmweave.effects import Effect, Gaussian, Levels, Stuck
+from ohmweave.devices import Linear
+from ohmweave.effects import Effect, Gaussian, Stuck
 from ohmweave.frontend import from_module
 from ohmweave.frontend.data import Labels
 from ohmweave.graph import Graph
@@ -93,6 +94,11 @@ def disturbed(effect: Callable[[float], Effect]) -> Callable[[float], Design]:
     return lambda value: replace(BASE, effects=(effect(value),))
 
 
+def programmed(levels: float) -> Design:
+    """The near-ideal design with devices of so many levels."""
+    return replace(BASE, device=Linear(*BASE.device.g_range, levels=int(levels)))
+
+
 def converters(bits: float) -> Design:
     """The near-ideal design with converters of so many bits behind its readouts."""
     return replace(BASE, coupling=replace(BASE.coupling, adc_bits=int(bits)))
@@ -109,7 +115,7 @@ AXES: Mapping[str, Axis] = MappingProxyType(
         "near_ideal": Axis("", "near-ideal", (64,), tiles(1.0)),
         "tile_1": Axis("tiles", "side of a tile, 1 ohm a segment", SIDES, tiles(1.0)),
         "adc": Axis("adc", "bits of the converters behind the readouts", (4, 5, 6, 7, 8, 9, 10), converters),
-        "levels": Axis("levels", "levels of a device", (4, 8, 16, 32, 64, 128), disturbed(lambda n: Levels(int(n)))),
+        "levels": Axis("levels", "levels of a device", (4, 8, 16, 32, 64, 128), programmed),
         "gaussian": Axis(
             "gaussian", "programming error, share of the range", (0.01, 0.02, 0.05, 0.1, 0.2), disturbed(Gaussian), True
         ),

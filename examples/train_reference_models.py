@@ -4,7 +4,8 @@ Run it as ``python examples/train_reference_models.py NAME DATA``, where NAME is
 ``reference_models.FACTORIES`` and DATA a data set as ohmweave names it (``mnist:DIR``,
 ``imagefolder:ZIP``). It works on one thread and takes from two minutes (LeNet-5) to an hour (ResNet-20 on
 CIFAR-100). After every epoch the whole state is written beside the output (``NAME.resume.safetensors``);
-an interrupted run that is started again goes on from there.
+an interrupted run that is started again goes on from there. (The weights of ResNet-20 for CIFAR-100 beside
+this file had 22 epochs of the recipe's 44, and then the last ten of 32.)
 """
 
 import argparse
@@ -54,7 +55,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
         "vgg7_cifar10": Recipe(epochs=16, rate=0.1),
         "resnet20_cifar10": Recipe(epochs=26, rate=0.2),
         "mobilenetv3_cifar10": Recipe(epochs=26, rate=0.2, decay=2e-4),
-        "resnet20_cifar100": Recipe(epochs=54, rate=0.2, smoothing=0.1),
+        "resnet20_cifar100": Recipe(epochs=44, rate=0.2, smoothing=0.1),
     }
 )
 

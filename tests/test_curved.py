@@ -1,5 +1,6 @@
 """Arrays of nonlinear devices, against a full Newton method on every node of the circuit."""
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -10,8 +11,8 @@ from hypothesis import strategies as st
 from scipy.sparse import coo_matrix, csc_matrix
 from scipy.sparse.linalg import splu
 
-from ohmweave.circuit import Crossbar
-from ohmweave.devices import Linear, Sinh, Table
+from ohmweave.circuit import Bent, Crossbar
+from ohmweave.devices import Linear, Sinh, Table, bent
 from ohmweave.simulate.curved import CurvedArray, Wires, settle_array, solve_array
 from ohmweave.simulate.reduction import reduce_array
 from ohmweave.units import Array
@@ -48,6 +49,12 @@ def example(
     return CurvedArray(wires, g, law), rng.uniform(-0.5, 0.5, (samples, wires.ports))
 
 
+def bend_of(array: CurvedArray, sigma: float) -> CurvedArray:
+    """The same array with a voltage scale of its own for every device."""
+    bend = np.exp(np.random.default_rng(array.g.size).normal(0.0, sigma, array.g.shape))
+    return replace(array, bend=np.where(np.isnan(array.g), np.nan, bend))
+
+
 class Nodes:
     """Every node of an array by number, ports first, and its wire segments."""
 
@@ -79,7 +86,9 @@ def full_newton(array: CurvedArray, v_ports: Array, ramp: int = 10) -> Array:
     a, b, g = nodes.word[present], nodes.bit[present], array.g[present]
     starts, ends, siemens = (np.array([s[k] for s in nodes.segments]) for k in range(3))
     starts, ends = starts.astype(int), ends.astype(int)
-    ports, law = array.wires.ports, array.law
+    ports, law = array.wires.ports, array.unbent
+    if array.bend is not None:
+        law = Bent(law, array.bend[present])
 
     def residual(v: Array) -> Array:
         out = np.zeros(nodes.count)
@@ -119,6 +128,26 @@ def test_port_currents_are_those_of_newton_on_every_node(law: Any, case: dict[st
     assert found.settled.all()
     for sample, held in enumerate(v_ports):
         close(found.port_amps[sample], full_newton(array, held))
+
+
+@pytest.mark.parametrize("law", LAWS.values(), ids=LAWS)
+@settings(max_examples=40, deadline=None)
+@given(case=arrays)
+def test_devices_with_curves_of_their_own_are_solved_as_newton_does(law: Any, case: dict[str, Any]) -> None:
+    plain, v_ports = example(**case, law=law)
+    array = bend_of(plain, 0.2)
+    found = settle_array(array, v_ports)
+    assert found.settled.all()
+    for sample, held in enumerate(v_ports):
+        close(found.port_amps[sample], full_newton(array, held))
+    amps = np.nan_to_num(array.law.current(found.device_volts, array.g))
+    np.testing.assert_allclose(amps, found.device_amps, rtol=0.0, atol=1e-11 * np.abs(amps).max(initial=0.0))
+
+
+def test_bends_of_one_change_nothing() -> None:
+    array, v_ports = example(5, 4, 20.0, 10.0, (False, True), 8, Sinh())
+    ones = replace(array, bend=np.where(np.isnan(array.g), np.nan, 1.0))
+    np.testing.assert_array_equal(solve_array(ones, v_ports).port_amps, solve_array(array, v_ports).port_amps)
 
 
 @pytest.mark.parametrize("law", LAWS.values(), ids=LAWS)
@@ -255,6 +284,11 @@ def test_a_crossbar_of_curved_devices_is_such_an_array() -> None:
     array = CurvedArray.of(Crossbar("a", rows, cols, Sinh().cell(), g, 2.0, 3.0, far_cols=far))
     assert array.wires == Wires(2, 2, 2.0, 3.0, rows_both_ends=False, cols_both_ends=True)
     assert array.law == Sinh()
+    assert array.bend is None
+    bend = np.array([[0.9, np.nan], [1.1, 1.2]])
+    curved = CurvedArray.of(Crossbar("a", rows, cols, bent(Sinh().cell()), g, 2.0, 3.0, bend=bend))
+    assert curved.bend is bend
+    np.testing.assert_array_equal(curved.law.slope(np.array(0.2), g), Sinh().slope(0.2 / bend, g))
     with pytest.raises(ValueError, match="crossbar a: expected a device with a current law"):
         CurvedArray.of(Crossbar("a", rows, cols, None, g, 2.0, 3.0))
 
@@ -267,6 +301,10 @@ def test_what_does_not_fit_is_refused() -> None:
         solve_array(array, v_ports[:2], solve_array(array, v_ports))
     with pytest.raises(ValueError, match=r"g has shape \(2, 2\), the wires ask for \(2, 3\)"):
         CurvedArray(Wires(2, 3, 1.0, 1.0), array.g, Sinh())
+    with pytest.raises(ValueError, match=r"bend has shape \(2,\), the wires ask for \(2, 2\)"):
+        replace(array, bend=np.ones(2))
+    with pytest.raises(ValueError, match="expected a positive finite bend wherever there is a device"):
+        replace(array, g=np.full((2, 2), 1e-5), bend=np.array([[1.0, 1.0], [1.0, np.nan]]))
     with pytest.raises(ValueError, match="r_row: expected a finite resistance"):
         Wires(2, 2, 0.0, 1.0, rows_both_ends=True)
 

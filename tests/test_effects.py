@@ -19,15 +19,17 @@ from ohmweave.effects import (
     CMO_HFOX,
     HFOX_AFTER_A_DAY,
     HFOX_AFTER_A_SECOND,
+    Bending,
+    Curvature,
     Drift,
     Effect,
     Gaussian,
     LevelDependent,
-    Levels,
     LogNormal,
     ReadNoise,
     Relaxation,
     Stuck,
+    bend,
     disturb,
     effects,
 )
@@ -56,7 +58,6 @@ spreads = st.floats(0.0, 10.0)
 siemens = st.floats(0.0, 1e-3)
 RATES = st.tuples(shares, shares, shares).filter(lambda rates: math.fsum(rates) <= 1.0)
 STRATEGIES: dict[str, st.SearchStrategy[Effect]] = {
-    "levels": st.builds(Levels, count=st.integers(2, 1000)),
     "gaussian": st.builds(Gaussian, sigma=spreads),
     "lognormal": st.builds(LogNormal, sigma=spreads),
     "level_dependent": st.builds(
@@ -66,6 +67,7 @@ STRATEGIES: dict[str, st.SearchStrategy[Effect]] = {
     "relaxation": st.builds(Relaxation, t=st.floats(1.0, 1e12), decay=siemens, sigma=siemens, growth=siemens),
     "stuck": RATES.map(lambda rates: Stuck(*rates)),
     "read_noise": st.builds(ReadNoise, sigma=spreads),
+    "curvature": st.builds(Curvature, sigma=shares),
 }
 
 
@@ -118,6 +120,8 @@ def test_what_is_drawn_for_a_device_does_not_depend_on_which_others_there_are(
         Relaxation(decay=0.0, sigma=0.0, growth=0.0),
         Stuck(),
         ReadNoise(sigma=0.0),
+        Curvature(sigma=0.0),
+        Curvature(sigma=1.0),
     ],
     ids=repr,
 )
@@ -213,21 +217,6 @@ def test_a_reading_never_falls_below_a_tenth_of_the_device() -> None:
     assert out.min() == pytest.approx(0.5e-6, rel=1e-12)
 
 
-@given(st.integers(2, 300), programmed())
-def test_levels_are_even_and_the_nearest_is_taken(count: int, g: Array) -> None:
-    known, effect = np.linspace(*RANGE, count), Levels(count)
-    out, present = effect.perturb(g, RANGE, rng()), ~np.isnan(g)
-    np.testing.assert_allclose(np.abs(out[present, None] - known).min(axis=1, initial=1.0), 0.0, atol=1e-19)
-    step = (RANGE[1] - RANGE[0]) / (count - 1)
-    assert (np.abs(out - g)[present] <= 0.5 * step * (1.0 + 1e-9)).all()
-    np.testing.assert_array_equal(effect.perturb(out, RANGE, rng()), out)
-
-
-def test_the_outer_levels_are_the_ends_of_the_range_and_take_what_lies_beyond() -> None:
-    out = Levels(7).perturb(np.array([[0.5e-6, 1e-6, 100e-6, 130e-6]]), RANGE, rng())
-    assert out.tolist() == [[RANGE[0], RANGE[0], RANGE[1], RANGE[1]]]
-
-
 @given(RATES, st.integers(0, 2**32))
 def test_devices_fail_at_the_rates_stated(rates: tuple[float, float, float], seed: int) -> None:
     g, count = np.full((100, 100), 5e-6), 1e4
@@ -257,7 +246,7 @@ def test_a_larger_error_is_the_same_error_enlarged() -> None:
     np.testing.assert_allclose(large, 2.0 * small, rtol=1e-6, atol=1e-18)
 
 
-CHAIN: tuple[Effect, ...] = (Levels(16), Gaussian(0.02), Stuck(on=0.1, unformed=0.1), ReadNoise(0.01))
+CHAIN: tuple[Effect, ...] = (Gaussian(0.02), LogNormal(0.05), Stuck(on=0.1, unformed=0.1), ReadNoise(0.01))
 
 
 def test_effects_act_in_their_order_each_with_its_own_stream() -> None:
@@ -309,7 +298,75 @@ NOT_POSITIVE = "effects[1]: Faulty: expected positive conductances where devices
 def test_an_effect_that_breaks_the_protocol_is_named(change: Callable[[Array], Array], message: str) -> None:
     g = np.array([[1e-6, 2e-6], [3e-6, np.nan]])
     with pytest.raises(DesignError, match=f"^{re.escape(message)}$"):
-        disturb((Levels(), Faulty(change)), g, RANGE, rng())
+        disturb((ReadNoise(), Faulty(change)), g, RANGE, rng())
+
+
+def test_curvature_spreads_the_logarithm_of_the_voltage_scale() -> None:
+    s = Curvature(0.2).bend(np.full(MANY, 1.1), rng(7))
+    assert_normal((float(np.log(s).mean()), float(np.log(s).std())), math.log(1.1), 0.2)
+    np.testing.assert_array_equal(Curvature(0.0).bend(s, rng(7)), s)
+
+
+def test_a_larger_spread_of_curves_is_the_same_one_enlarged() -> None:
+    small, large = (np.log(Curvature(sigma).bend(np.ones(MANY), rng(3))) for sigma in (0.1, 0.2))
+    np.testing.assert_allclose(large, 2.0 * small, rtol=1e-9, atol=1e-15)
+
+
+BENDING: tuple[Effect, ...] = (Gaussian(0.02), Curvature(0.1), Stuck(on=0.1), Curvature(0.2))
+
+
+def test_curves_bend_in_order_each_effect_with_its_own_stream_and_only_where_devices_are() -> None:
+    g = np.where(rng().random((30, 20)) < 0.8, 30e-6, np.nan)
+    expected = np.where(np.isnan(g), np.nan, 1.0)
+    for effect, stream in zip(BENDING, rng(5).spawn(len(BENDING)), strict=True):
+        expected = effect.bend(expected, stream) if isinstance(effect, Bending) else expected
+    found = bend(BENDING, g, rng(5))
+    assert found is not None
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(np.isnan(found), np.isnan(g))
+    whole = bend(BENDING, np.full(g.shape, 30e-6), rng(5))
+    assert whole is not None
+    np.testing.assert_array_equal(np.where(np.isnan(g), np.nan, whole), found)
+
+
+def test_effects_on_conductances_bend_nothing() -> None:
+    assert bend(CHAIN, np.full(MANY, 30e-6), rng(5)) is None
+    assert bend((), np.full(MANY, 30e-6), rng(5)) is None
+
+
+def test_curvature_appended_leaves_the_conductances_as_they_were() -> None:
+    g = np.full(MANY, 30e-6)
+    np.testing.assert_array_equal(disturb((*CHAIN, Curvature()), g, RANGE, rng(5)), disturb(CHAIN, g, RANGE, rng(5)))
+
+
+@dataclasses.dataclass(frozen=True)
+class FaultyBend(Curvature):
+    """A bending effect of a user's package that does not keep the protocol."""
+
+    change: Callable[[Array], Array] = np.asarray
+
+    def bend(self, s: Array, rng: Generator) -> Array:
+        return self.change(s)
+
+
+BEND_REMEDY = "its bend() must return a positive number for each device, and nan where there is none"
+NO_SCALE = "effects[1]: FaultyBend: expected positive scales where devices are and nan elsewhere, found"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda s: s[:1], f"effects[1]: FaultyBend: expected scales of shape (2, 2), found (1, 2); {BEND_REMEDY}"),
+        (lambda s: 0.0 * s, f"{NO_SCALE} 0 (3 in all); {BEND_REMEDY}"),
+        (lambda s: s * np.inf, f"{NO_SCALE} inf (3 in all); {BEND_REMEDY}"),
+        (lambda s: s * np.nan, f"{NO_SCALE} nan (3 in all); {BEND_REMEDY}"),
+        (lambda s: np.ones((2, 2)), f"{NO_SCALE} 1 (1 in all); {BEND_REMEDY}"),
+    ],
+)
+def test_an_effect_that_bends_what_is_not_there_is_named(change: Callable[[Array], Array], message: str) -> None:
+    g = np.array([[1e-6, 2e-6], [3e-6, np.nan]])
+    with pytest.raises(DesignError, match=f"^{re.escape(message)}$"):
+        bend((Gaussian(), FaultyBend(change=change)), g, rng())
 
 
 @dataclasses.dataclass
@@ -338,12 +395,12 @@ def test_every_quantity_has_a_unit_that_designs_can_write(kind: type[Any]) -> No
 
 
 MESSAGES: dict[str, Callable[[], Effect]] = {
-    "effects.levels.count: expected at least 2 levels, found 1; try count = 32": lambda: Levels(1),
     "effects.gaussian.sigma: expected a number from 0 to 10, found -0.1; try sigma = 0.03": lambda: Gaussian(-0.1),
     "effects.lognormal.sigma: expected a number from 0 to 10, found 11; try sigma = 0.1": lambda: LogNormal(11.0),
     "effects.read_noise.sigma: expected a number from 0 to 10, found nan; try sigma = 0.01": (
         lambda: ReadNoise(math.nan)
     ),
+    "effects.curvature.sigma: expected a number from 0 to 1, found 1.5; try sigma = 0.05": lambda: Curvature(1.5),
     "effects.level_dependent.scale: expected a number from 0 to 10, found -1; try scale = 1.0": (
         lambda: LevelDependent(scale=-1.0)
     ),

@@ -15,6 +15,7 @@ Physical columns are y0+ y0- y1+ y1-; a zero weight rests at 1 uS on both.
 """
 
 import io
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -25,17 +26,20 @@ from hypothesis import strategies as st
 from ohmweave.bench import Bench
 from ohmweave.blocks import PrecisionRectifier
 from ohmweave.build import build, input_nets, layer_names, output_nets, row_nets
+from ohmweave.chip import Chip
 from ohmweave.circuit import Cell, Crossbar, Instance
 from ohmweave.design import ArrayChoice, Design, SignalChoice
-from ohmweave.devices import Linear
+from ohmweave.devices import Linear, Sinh, bent
+from ohmweave.effects import Curvature, Gaussian, Stuck
 from ohmweave.errors import DataError, DesignError, ModelError
 from ohmweave.graph import Flatten, Graph, Input, Node, Relu, Reshape, Softmax
 from ohmweave.graph import Linear as Weights
 from ohmweave.mapping import Plan, plan
 from ohmweave.netlist import DIALECTS, write
-from ohmweave.ops import Add, Concat, MaxPool
+from ohmweave.ops import Add, Concat, MaxPool, Mul, Pad, Slice
 from ohmweave.schemes import Pair, RowPair
 from ohmweave.simulate.native import Native
+from ohmweave.units import Array
 
 W = np.array([[1.0, -0.5, 0.0], [0.25, 0.0, -1.0]])
 B = np.array([0.1, -0.2])
@@ -206,6 +210,77 @@ def test_a_plan_survives_packing() -> None:
     assert Plan.unpack(mapped.graph, mapped.design, structure, arrays).digest() != mapped.digest()
 
 
+CURVED = replace(DESIGN, device=Sinh(1e-6, 101e-6), effects=(Stuck(unformed=0.2, g_pristine=0.0), Curvature(0.2)))
+
+
+def test_curves_are_bent_where_there_are_devices_and_conductances_stay() -> None:
+    (tile,) = plan(network(), CURVED, X).stages[0].tiles
+    assert tile.bend is not None
+    assert 0 < np.isnan(tile.g).sum() < tile.g.size
+    np.testing.assert_array_equal(np.isnan(tile.bend), np.isnan(tile.g))
+    assert np.nanstd(np.log(tile.bend)) == pytest.approx(0.2, rel=0.6)
+    (plain,) = plan(network(), replace(CURVED, effects=CURVED.effects[:1]), X).stages[0].tiles
+    assert plain.bend is None
+    np.testing.assert_array_equal(tile.g, plain.g)
+
+
+def test_the_circuit_holds_the_bends_of_the_plan() -> None:
+    mapped = plan(network(), CURVED, X)
+    (tile,) = mapped.stages[0].tiles
+    stage = build(mapped).parts[-1]
+    assert isinstance(stage, Instance)
+    assert isinstance(stage.of, Cell)
+    array = stage.of.parts[0]
+    assert isinstance(array, Crossbar)
+    device = CURVED.device.cell()
+    assert device is not None
+    assert array.device is not None
+    assert (array.device.name, array.device.parts) == (bent(device).name, bent(device).parts)
+    assert array.bend is tile.bend
+
+
+def test_resistors_have_no_curve_to_bend() -> None:
+    (bent_tile,), (tile,) = (
+        plan(network(), replace(DESIGN, effects=effects), X).stages[0].tiles
+        for effects in ((Gaussian(), Curvature(0.2)), (Gaussian(),))
+    )
+    assert bent_tile.bend is None
+    np.testing.assert_array_equal(bent_tile.g, tile.g)
+
+
+def test_a_plan_with_bends_survives_packing_and_one_without_keeps_none() -> None:
+    mapped = plan(network(), CURVED, X)
+    structure, arrays = mapped.pack()
+    again = Plan.unpack(mapped.graph, mapped.design, structure, arrays)
+    assert again.digest() == mapped.digest()
+    found, kept = again.stages[0].tiles[0].bend, mapped.stages[0].tiles[0].bend
+    assert found is not None
+    assert kept is not None
+    np.testing.assert_array_equal(found, kept)
+    arrays["s0.t0_0.bend"] = arrays["s0.t0_0.bend"] * 1.01
+    assert Plan.unpack(mapped.graph, mapped.design, structure, arrays).digest() != mapped.digest()
+    assert not any(name.endswith("bend") for name in plan(network(), DESIGN, X).pack()[1])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda s: s[:1], "tile s0.t0_0: expected bends of shape (4, 4), found (1, 4)"),
+        (
+            lambda s: -s,
+            "tile s0.t0_0: expected positive bends where devices are, found -1.0 (16 in all); "
+            "every effect's bend() must return a positive number for each device",
+        ),
+    ],
+)
+def test_bends_that_no_device_has_are_refused(change: Callable[[Array], Array], message: str) -> None:
+    mapped = plan(network(), DESIGN, X)
+    structure, arrays = mapped.pack()
+    with pytest.raises(ModelError) as caught:
+        Plan.unpack(mapped.graph, mapped.design, structure, {**arrays, "s0.t0_0.bend": change(np.ones((4, 4)))})
+    assert str(caught.value) == message
+
+
 def test_an_all_zero_layer_is_refused() -> None:
     graph = Graph((Node("x", Input((3,))), Node("dead", Weights(np.zeros((2, 3)), B), ("x",))), ("dead",))
     with pytest.raises(ModelError) as caught:
@@ -270,3 +345,59 @@ def test_layers_whose_values_meet_in_one_place_share_a_scale() -> None:
     double, most, _ = found.stages
     # The doubled values are the largest: 0.2 V at twice the largest pixel.
     assert found.s_input == double.s_out == most.s_in == most.s_out == pytest.approx(0.2 / (2.0 * x.max()))
+
+
+def test_what_is_silent_on_calibration_still_has_a_range_for_its_converters() -> None:
+    # The second half of the first layer's outputs is never above zero.
+    w = np.vstack([W, -np.ones((2, 3))])
+    nodes = (
+        Node("x", Input((3,))),
+        Node("fc", Weights(w, np.zeros(4)), ("x",)),
+        Node("act", Relu(), ("fc",)),
+        Node("dead", Slice((2,), (4,), (1,)), ("act",)),
+        Node("live", Slice((0,), (2,), (1,)), ("act",)),
+        Node("of_dead", Weights(np.ones((2, 2)), np.ones(2)), ("dead",)),
+        Node("sum", Add(), ("of_dead", "live")),
+    )
+    mapped = plan(Graph(nodes, ("sum",)), replace(Design.preset("digital"), device=DESIGN.device), X)
+    silent = next(stage for stage in mapped.stages if stage.layers[0] == "of_dead")
+    assert silent.dac == (0.0, 0.2)
+    assert np.isfinite(Chip(mapped).predict(X)).all()
+
+
+def test_a_layer_that_sees_ground_alone_is_mapped() -> None:
+    nodes = (
+        Node("x", Input((3,))),
+        Node("padded", Pad((2,), (0,)), ("x",)),
+        Node("edge", Slice((0,), (2,), (1,)), ("padded",)),
+        Node("of_edge", Weights(np.ones((2, 2)), np.array([1.0, 2.0])), ("edge",)),
+        Node("fc", Weights(W, B), ("x",)),
+        Node("sum", Add(), ("of_edge", "fc")),
+    )
+    graph = Graph(nodes, ("sum",))
+    chip = Chip(plan(graph, replace(Design.preset("ideal"), device=DESIGN.device), X))
+    np.testing.assert_allclose(chip.predict(X), graph.forward(X), rtol=0, atol=1e-6)
+
+
+def test_a_product_beyond_its_multipliers_reach_is_refused() -> None:
+    nodes = (Node("x", Input((3,))), Node("square", Mul(), ("x", "x")))
+    with pytest.raises(DesignError) as caught:
+        plan(Graph(nodes, ("square",)), Design(signal=SignalChoice(v_read=0.6)), X)
+    assert str(caught.value) == (
+        "layer 'square', multiplier: expected factors of at most 1 V together, found 1.2 V on the calibration data; "
+        "lower signal.v_read or raise multiplier.overdrive"
+    )
+
+
+def test_branches_may_be_written_breadth_first() -> None:
+    second = Weights(-W, B)
+    nodes = (
+        Node("x", Input((3,))),
+        Node("one", Weights(W, B), ("x",)),
+        Node("two", second, ("x",)),
+        Node("relu_one", Relu(), ("one",)),
+        Node("relu_two", Relu(), ("two",)),
+        Node("sum", Add(), ("relu_one", "relu_two")),
+    )
+    stages = plan(Graph(nodes, ("sum",)), DESIGN, X).stages
+    assert [stage.layers for stage in stages] == [("one", "relu_one"), ("two", "relu_two"), ("sum",)]

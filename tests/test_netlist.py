@@ -25,7 +25,7 @@ from ohmweave.circuit import (
     Vcvs,
     VoltageSource,
 )
-from ohmweave.devices import Sinh
+from ohmweave.devices import Sinh, bent
 from ohmweave.errors import DesignError
 from ohmweave.netlist import DIALECTS, Dialect, Ngspice, dialect, number, one_line, scan, write
 from ohmweave.netlist.arrays import array_text
@@ -35,6 +35,7 @@ from ohmweave.units import Array
 
 GOLDEN = Path(__file__).parent / "golden" / "three_two.cir"
 DEVICE = Sinh(g_off=1e-6, g_on=1e-4).cell()
+BENT = bent(DEVICE)
 
 
 @dataclass(frozen=True)
@@ -154,6 +155,48 @@ def test_a_digest_tells_far_ends_apart() -> None:
     assert len({Crossbar("t", *ports, None, g, 1.0, 1.0, "", *far).digest() for far in ends}) == 4
 
 
+def curves(bend: Array | None, device: Cell | None = BENT) -> Crossbar:
+    """Two devices on one column, without wires, with the voltage scales given."""
+    return Crossbar("t", ("a", "b"), ("s",), device, np.array([[1e-5], [2e-5]]), 0.0, 0.0, bend=bend)
+
+
+def test_bends_are_written_beside_the_conductances() -> None:
+    written = text(Cell("c", ("a", "b", "s"), (curves(np.array([[0.875], [1.25]])),)))
+    assert "xd0_0 r0 c0 memristor_sinh_bent g=1e-05 s=0.875\n" in written
+    assert "xd1_0 r1 c0 memristor_sinh_bent g=2e-05 s=1.25\n" in written
+    assert ".subckt memristor_sinh_bent p n g=1e-06 s=1.0\n" in written
+    assert "bb1 p n i={s}*({g}*0.33*sinh((v(p,n)/{s})/0.33))\n" in written
+
+
+def test_a_digest_tells_bends_apart() -> None:
+    some: list[Array | None] = [None, np.ones((2, 1)), np.array([[1.0], [1.1]])]
+    assert len({curves(bend).digest() for bend in some}) == 3
+
+
+@pytest.mark.parametrize(
+    ("bend", "device", "message"),
+    [
+        (np.ones((1, 2)), BENT, "crossbar t: bend has shape (1, 2), g has (2, 1)"),
+        (
+            np.ones((2, 1)),
+            DEVICE,
+            "crossbar t: expected a device with parameter s for its bend, found memristor_sinh",
+        ),
+        (np.ones((2, 1)), None, "crossbar t: expected a device with parameter s for its bend, found resistors"),
+    ],
+)
+def test_bends_that_do_not_fit_are_refused(bend: Array, device: Cell | None, message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        curves(bend, device)
+
+
+@pytest.mark.parametrize("wrong", [0.0, -1.0, np.inf, np.nan])
+def test_bends_that_are_no_scales_are_not_written(wrong: float) -> None:
+    message = f"crossbar t: expected positive finite bends, found {wrong} at (1, 0)"
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        list(array_text(curves(np.array([[1.0], [wrong]])), Ngspice()))
+
+
 def test_the_golden_netlist_runs_and_obeys_its_resistors(ngspice: str) -> None:
     bench = Bench(
         three_two(),
@@ -181,12 +224,12 @@ def test_the_golden_netlist_runs_and_obeys_its_resistors(ngspice: str) -> None:
     r_row=st.sampled_from([0.0, 1.0, 2.5]),
     r_col=st.sampled_from([0.0, 1.0, 0.1]),
     holes=st.booleans(),
-    linear=st.booleans(),
+    kind=st.sampled_from(["linear", "sinh", "bent"]),
     ends=st.booleans(),
     seed=st.integers(0, 99),
 )
 def test_rows_are_the_lines_of_expanding_one_by_one(
-    m: int, n: int, r_row: float, r_col: float, holes: bool, linear: bool, ends: bool, seed: int
+    m: int, n: int, r_row: float, r_col: float, holes: bool, kind: str, ends: bool, seed: int
 ) -> None:
     rng = np.random.default_rng(seed)
     g = rng.uniform(1e-6, 1e-4, (m, n))
@@ -194,7 +237,9 @@ def test_rows_are_the_lines_of_expanding_one_by_one(
         g[rng.random((m, n)) < 0.4] = np.nan
     rows, cols = tuple(f"i{i}" for i in range(m)), tuple(f"o{j}" for j in range(n))
     far = (rows if ends and r_row > 0 else (), cols if ends and r_col > 0 else ())
-    crossbar = Crossbar("t", rows, cols, None if linear else DEVICE, g, r_row, r_col, "", *far)
+    device = {"linear": None, "sinh": DEVICE, "bent": BENT}[kind]
+    bend = np.where(np.isnan(g), np.nan, rng.uniform(0.5, 2.0, (m, n))) if kind == "bent" else None
+    crossbar = Crossbar("t", rows, cols, device, g, r_row, r_col, "", *far, bend=bend)
     words, lines = Ngspice(), []
     for part in crossbar.expand():
         if isinstance(part.of, Cell):

@@ -6,11 +6,14 @@ from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 
 from ohmweave.blocks import Converter, inverter
 from ohmweave.blocks.digital import DigitalActivation
 from ohmweave.circuit import Cell, Crossbar, CurrentSource, Instance, Resistor, Vccs, VoltageSource
 from ohmweave.design import ArrayChoice, Design
+from ohmweave.devices import bent
 from ohmweave.floorplan import Plan, Stage, Tile, chance
 from ohmweave.units import Array
 from ohmweave.wiring import GROUND
@@ -123,7 +126,11 @@ def _array(tile: Tile, choice: ArrayChoice, device: Cell | None, columns: str = 
     note = f"rows {tile.rows[0]}..{tile.rows[-1]}, columns {tile.cols[0]}..{tile.cols[-1]}"
     far_rows = rows if choice.drive == "both" and choice.r_row > 0 else ()
     far_cols = cols if choice.ground == "both" and choice.r_col > 0 else ()
-    return Crossbar(tile.name, rows, cols, device, tile.g, choice.r_row, choice.r_col, note, far_rows, far_cols)
+    # A resistor has no curve to bend.
+    bend = None if device is None else tile.bend
+    kind = device if device is None or bend is None else bent(device)
+    wires = choice.r_row, choice.r_col
+    return Crossbar(tile.name, rows, cols, kind, tile.g, *wires, note, far_rows, far_cols, bend)
 
 
 def _stage_cell(plan: Plan, stage: Stage, opamp: Cell) -> Cell:
@@ -231,14 +238,19 @@ def sampled_parts(plan: Plan, stage: Stage) -> tuple[Part, ...]:
 def _together(plan: Plan, stage: Stage) -> list[list[Tile]]:
     """Tiles that share rows, other than bias rows, or columns."""
     lines = stage.inputs * plan.design.scheme.lines_per_input
-    groups: list[tuple[set[tuple[str, int]], list[Tile]]] = []
-    for tile in stage.tiles:
-        nets = {("r", int(i)) for i in tile.rows if i < lines} | {("c", int(j)) for j in tile.cols}
-        touching = [group for group in groups if not group[0].isdisjoint(nets)]
-        groups = [group for group in groups if group[0].isdisjoint(nets)]
-        merged = nets.union(*(group[0] for group in touching))
-        groups.append((merged, [*(t for group in touching for t in group[1]), tile]))
-    return [tiles for _, tiles in groups]
+    nets = [np.concatenate([tile.rows[tile.rows < lines], tile.cols + lines]) for tile in stage.tiles]
+    count = len(nets)
+    owners = np.repeat(np.arange(count), [len(each) for each in nets])
+    joined = np.concatenate(nets)
+    total = count + int(joined.max()) + 1
+    links = coo_matrix((np.ones(len(joined), dtype=np.int8), (owners, count + joined)), shape=(total, total))
+    groups: dict[int, list[Tile]] = {}
+    for label, tile in zip(connected_components(links, directed=False)[1].tolist(), stage.tiles, strict=False):
+        group = groups.pop(label, [])
+        group.append(tile)
+        # In the order of their last tiles.
+        groups[label] = group
+    return list(groups.values())
 
 
 def _part(plan: Plan, stage: Stage, opamp: Cell, tiles: Sequence[Tile], number: int) -> Part:

@@ -21,9 +21,10 @@ from ohmweave.netlist import write
 from ohmweave.registry import nearest
 from ohmweave.sampling import Sampler
 from ohmweave.simulate import Progress, Simulator, simulator
+from ohmweave.simulate.native import Native
 from ohmweave.units import Array
 
-__all__ = ["Chip", "Run"]
+__all__ = ["Chip", "Run", "sampled_remarks"]
 
 _NEAR_RAIL = 0.98
 
@@ -37,7 +38,8 @@ class Run:
         stage_volts: stage name -> its output voltages, [samples, outputs], V.
         power: what the sources delivered.
         beyond: where signals left what the chip was calibrated for: the share of ``"inputs"`` above the
-            read voltage, and for each stage the share of op-amps within a fiftieth of a rail.
+            read voltage, and for each stage the share of op-amps within a fiftieth of a rail, of a sampled chip that
+            of outputs above the stage's largest calibrated voltage.
         waves: what the engine returned.
     """
 
@@ -194,8 +196,17 @@ class Chip:
         seconds = {"total": time.perf_counter() - begun}
         empty = np.empty((len(x), 0))
         volts = stage_volts[self.plan.stages[-1].name]
-        waves = Waves(engine.name, engine.version(), volts, empty, empty, empty, seconds)
-        return Run(self.plan, stage_volts, Power({}, self.plan.quiescent_power), {}, waves)
+        remarks = sampled_remarks(engine)
+        waves = Waves(engine.name, engine.version(), volts, empty, empty, empty, seconds, remarks)
+        beyond = self._sampled_beyond(self.plan.input_volts(x), stage_volts)
+        return Run(self.plan, stage_volts, Power({}, self.plan.quiescent_power), beyond, waves)
+
+    def _sampled_beyond(self, inputs: Array, stage_volts: Mapping[str, Array]) -> dict[str, float]:
+        """Share of voltages above what calibration has given scales to."""
+        signal, last = self.plan.design.signal, self.plan.stages[-1].name
+        volts = {"inputs": inputs, **stage_volts}
+        limits = {name: signal.v_out if name == last else signal.v_read for name in volts}
+        return {name: float(np.mean(np.abs(v) > limits[name] * (1 + 1e-9))) for name, v in volts.items()}
 
     def _beyond(self, bench: Bench, waves: Waves) -> dict[str, float]:
         design = self.plan.design
@@ -234,6 +245,12 @@ class Chip:
         finally:
             partial.unlink(missing_ok=True)
         return path
+
+
+def sampled_remarks(engine: Simulator) -> tuple[str, ...]:
+    """What there is to say about an engine's accuracy on a sampled chip."""
+    single = isinstance(engine, Native) and engine.precision == "float32"
+    return ("float32: how far from float64 is not measured on sampled chips",) if single else ()
 
 
 def _engine(engine: str | Simulator) -> Simulator:

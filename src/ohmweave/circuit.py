@@ -19,6 +19,7 @@ from ohmweave.units import Array
 
 __all__ = [
     "Behavioural",
+    "Bent",
     "Cell",
     "Crossbar",
     "CurrentSource",
@@ -62,6 +63,27 @@ class DeviceLaw(Protocol):
     def slope(self, v: Array, g: Array) -> Array:
         """di/dv in S at voltage ``v`` (V), broadcast."""
         ...
+
+
+@dataclass(frozen=True)
+class Bent:
+    """i = s law(v / s, g), slope law'(v / s, g): the same conductance at small voltages, another curve beyond.
+
+    Args:
+        law: of s = 1.
+        s: voltage scale, no unit, broadcast with voltages and conductances; compares and hashes as a number only.
+    """
+
+    law: DeviceLaw
+    s: "Array | float"
+
+    def current(self, v: Array, g: Array) -> Array:
+        """Current in A at voltage ``v`` (V) for conductance parameter ``g`` (S), broadcast."""
+        return np.asarray(self.s * self.law.current(v / self.s, g))
+
+    def slope(self, v: Array, g: Array) -> Array:
+        """di/dv in S at voltage ``v`` (V), broadcast."""
+        return self.law.slope(v / self.s, g)
 
 
 @dataclass(frozen=True)
@@ -153,9 +175,12 @@ class Crossbar:
         note: what the array realises, for comments in the netlist.
         far_rows: m nets at the far ends of the row wires, or none.
         far_cols: n nets at the far ends of the column wires, or none.
+        bend: voltage scales s of the devices, shape [m, n], no unit; ``nan`` where there is no device. ``None``
+            where all are 1. Only of a device with parameter ``s`` (:func:`ohmweave.devices.bent`).
 
     Raises:
-        ValueError: ports that do not fit ``g``, or far ports of a wire without resistance.
+        ValueError: ports or ``bend`` that do not fit ``g``, a bend of a device without ``s``, or far ports of
+            a wire without resistance.
     """
 
     name: str
@@ -168,9 +193,11 @@ class Crossbar:
     note: str = ""
     far_rows: tuple[str, ...] = ()
     far_cols: tuple[str, ...] = ()
+    bend: Array | None = None
 
     def __post_init__(self) -> None:
         _check_name(self.name)
+        self._check_bend()
         if self.g.shape != (len(self.rows), len(self.cols)):
             raise ValueError(
                 f"crossbar {self.name}: g has shape {self.g.shape}, ports ask for {(len(self.rows), len(self.cols))}"
@@ -192,6 +219,15 @@ class Crossbar:
                 raise ValueError(
                     f"crossbar {self.name}: a wire of 0 ohm is one net and has no far end, found {field_name}"
                 )
+
+    def _check_bend(self) -> None:
+        if self.bend is None:
+            return
+        if self.bend.shape != self.g.shape:
+            raise ValueError(f"crossbar {self.name}: bend has shape {self.bend.shape}, g has {self.g.shape}")
+        if self.device is None or "s" not in self.device.params:
+            kind = "resistors" if self.device is None else self.device.name
+            raise ValueError(f"crossbar {self.name}: expected a device with parameter s for its bend, found {kind}")
 
     @property
     def ports(self) -> tuple[str, ...]:
@@ -240,15 +276,19 @@ class Crossbar:
                 if self.device is None:
                     yield Instance(f"d{i}_{j}", Resistor(1.0 / g), (word, bit))
                 else:
-                    yield Instance(f"d{i}_{j}", self.device, (word, bit), {"g": g})
+                    yield Instance(f"d{i}_{j}", self.device, (word, bit), {"g": g, **self._bend_at(i, j)})
             if self.far_rows:
                 yield Instance(f"fr{i}", Resistor(self.r_row), (self.word_net(i, n - 1), f"fr{i}"))
 
+    def _bend_at(self, i: int, j: int) -> dict[str, float]:
+        return {} if self.bend is None else {"s": float(self.bend[i, j])}
+
     def digest(self) -> str:
-        """Content hash of conductances and wires."""
+        """Content hash of conductances, bends and wires."""
         device, ends = self.device.name if self.device else "linear", (bool(self.far_rows), bool(self.far_cols))
         text = f"{device} {self.r_row!r} {self.r_col!r} {self.g.shape} {ends}"
-        return hashlib.sha256(text.encode() + np.ascontiguousarray(self.g).tobytes()).hexdigest()
+        arrays = (self.g,) if self.bend is None else (self.g, self.bend)
+        return hashlib.sha256(text.encode() + b"".join(each.tobytes() for each in arrays)).hexdigest()
 
 
 @dataclass(frozen=True, eq=False)
@@ -260,8 +300,8 @@ class Cell:
         ports: nets of the cell that its instances connect.
         parts: what is inside, in the order it is written.
         params: parameters with their defaults, referred to as ``{name}`` in expressions.
-        law: the mathematics of a two-terminal device cell with parameter ``g``; engines that have
-            it need not look inside.
+        law: the mathematics of a two-terminal device cell with parameter ``g``, where it has a parameter
+            ``s`` that of s = 1 (:class:`Bent`); engines that have it need not look inside.
         note: one line for comments in the netlist.
     """
 

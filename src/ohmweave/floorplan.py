@@ -36,6 +36,8 @@ class Tile:
         target: conductances asked for, shape [rows, cols], S; NaN where there is no device.
         g: conductances reached by programming and after every effect, same shape, S; NaN also where a
             device failed to an open.
+        bend: voltage scales of the devices (:class:`ohmweave.circuit.Bent`), same shape, no unit; NaN where ``g``
+            is. ``None`` where no effect bends their curves.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Tile:
     cols: Lines
     target: Array
     g: Array
+    bend: Array | None = None
 
     @property
     def devices(self) -> int:
@@ -128,6 +131,22 @@ def _check_tile(tile: Tile, where: str) -> None:
             where=where,
             remedy="a device's program() and every effect must return what it can conduct",
         )
+    _check_bend(tile, where)
+
+
+def _check_bend(tile: Tile, where: str) -> None:
+    if tile.bend is None:
+        return
+    if tile.bend.shape != tile.g.shape:
+        raise ModelError(f"expected bends of shape {tile.g.shape}, found {tile.bend.shape}", where=where)
+    fine = (tile.bend > 0.0) & (tile.bend < math.inf)
+    wrong = tile.bend[~np.where(np.isnan(tile.g), np.isnan(tile.bend), fine)]
+    if wrong.size:
+        raise ModelError(
+            f"expected positive bends where devices are, found {wrong[0]} ({wrong.size} in all)",
+            where=where,
+            remedy="every effect's bend() must return a positive number for each device",
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,7 +194,7 @@ class Plan:
         blocks = 0.0
         for stage in self.stages:
             copies = 1 if self.design.coupling.sampled else stage.positions
-            if stage.kind == "array":
+            if stage.kind == "array" and not self.design.coupling.digital_sums:
                 blocks += stage.outputs * self.activation(stage).quiescent_power(supply)
             elif stage.kind == "product":
                 blocks += copies * self.design.multiplier.quiescent_power(supply)
@@ -249,6 +268,8 @@ class Plan:
             entry["tiles"] = [tile.name for tile in stage.tiles]
             for tile in stage.tiles:
                 arrays |= {f"{stage.name}.{tile.name}.{name}": getattr(tile, name) for name in _TILE_ARRAYS}
+                if tile.bend is not None:
+                    arrays[f"{stage.name}.{tile.name}.bend"] = tile.bend
             stages.append(entry)
         return {"s_input": self.s_input, "stages": stages}, arrays
 
@@ -266,7 +287,9 @@ class Plan:
 
 def _unpack_tile(stage: str, name: str, arrays: Mapping[str, Array]) -> Tile:
     rows, cols, target, g = (arrays[f"{stage}.{name}.{part}"] for part in _TILE_ARRAYS)
-    return Tile(name, rows.astype(np.int64), cols.astype(np.int64), target.astype(np.float64), g.astype(np.float64))
+    lines, bend = (rows.astype(np.int64), cols.astype(np.int64)), arrays.get(f"{stage}.{name}.bend")
+    values = target.astype(np.float64), g.astype(np.float64)
+    return Tile(name, *lines, *values, None if bend is None else bend.astype(np.float64))
 
 
 def bound_activation(design: Design, kind: str, parameters: tuple[float, ...]) -> Activation:

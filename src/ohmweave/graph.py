@@ -167,7 +167,9 @@ class Graph:
         state = hashlib.sha256(json.dumps(structure, sort_keys=True).encode())
         for name in sorted(arrays):
             # The shape counts: a kernel of 1 x 4 taps is not one of 4 x 1 with the same numbers.
-            state.update(f"{name} {arrays[name].shape}".encode() + np.ascontiguousarray(arrays[name]).tobytes())
+            state.update(f"{name} {arrays[name].shape}".encode())
+            # As it lies in memory: large networks have weights of which no copy is wanted.
+            state.update(np.ascontiguousarray(arrays[name]).reshape(-1).view(np.uint8).data)
         return state.hexdigest()
 
     def pack(self) -> tuple[dict[str, Any], dict[str, Array]]:

@@ -39,9 +39,9 @@ _ACTIVATIONS: Mapping[type[Any], Callable[[Any], tuple[str, tuple[float, ...]]]]
     Relu: lambda op: ("relu", ()),
     Tanh: lambda op: ("tanh", ()),
     Sigmoid: lambda op: ("sigmoid", ()),
-    Clip: lambda op: ("clip", (op.low, op.high)),
+    Clip: lambda op: ("clip", (float(op.low), float(op.high))),
     HardSigmoid: lambda op: ("clip", (0.0, 1.0)),
-    LeakyRelu: lambda op: ("leaky_relu", (op.slope,)),
+    LeakyRelu: lambda op: ("leaky_relu", (float(op.slope),)),
     HardSwish: lambda op: ("hard_swish", ()),
 }
 
@@ -238,12 +238,18 @@ class _Lowering:
         self._replace(node, replace(scaled, nodes=(*layer.nodes, node.name)))
 
     def _replace(self, node: Node, layer: Layer) -> None:
-        self.layers[-1] = layer
+        self.layers[self._maker(layer.first)] = layer
         self.values[node.name] = layer.signals.reshape(self.graph.shapes[node.name])
 
+    def _maker(self, signal: int) -> int:
+        """Number of the layer that makes a signal; -1 for an input of the network, or ground."""
+        return int(np.searchsorted([layer.first for layer in self.layers], signal, side="right")) - 1
+
     def _whole(self, node: Node) -> Layer | None:
-        """The last layer, if it is an array without activation whose whole value this node alone reads."""
-        value, layer = self.values[node.inputs[0]], self.layers[-1] if self.layers else None
+        """The layer before, if it is an array without activation whose whole value this node alone reads."""
+        value = self.values[node.inputs[0]]
+        maker = self._maker(int(value.flat[0]))
+        layer = self.layers[maker] if maker >= 0 else None
         if layer is None or layer.kind != "array" or layer.activation != "through":
             return None
         channels = self.graph.shapes[node.inputs[0]][0]

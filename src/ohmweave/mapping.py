@@ -9,7 +9,7 @@ from scipy.sparse import csc_matrix, vstack
 
 from ohmweave.compensation import compensate
 from ohmweave.design import Design
-from ohmweave.effects import disturb
+from ohmweave.effects import bend, disturb
 from ohmweave.errors import DesignError, ModelError
 from ohmweave.floorplan import Plan, Stage, Tile, bound_activation, chance, readout_of
 from ohmweave.graph import Graph
@@ -26,7 +26,7 @@ _MOST_BIAS_ROWS = 8
 _MOST_VALUES = 2**26
 _MOST_ROW_VALUES = 2**20
 # Voltages of rows whose sums are computed: sums vary from sample to sample less than it costs to see all.
-_MOST_SUMS = 2**22
+_MOST_SUMS = 2**23
 
 
 def plan(graph: Graph, design: Design, calibration: Array) -> Plan:
@@ -97,12 +97,25 @@ class _Mapping:
             return self._array(name, layer, s_out)
         rows = row_scales(self.lowered, layer, self.scales)
         s_in = float(np.prod(rows)) if layer.kind == "product" else float(rows[0])
+        if layer.kind == "product":
+            self._check_reach(layer, rows)
         seen = self.values[:, layer.signals] * s_out
         adc = (min(0.0, float(seen.min())), max(0.0, float(seen.max())))
         return Stage(
             name, layer.nodes, layer.kind, layer.activation, layer.parameters, layer.source.shape[1], 0,
             layer.outputs, layer.positions, (), s_in, s_out, dac=self._dac(layer), adc=self._adc(adc),
         )  # fmt: skip
+
+    def _check_reach(self, layer: Layer, rows: Array) -> None:
+        """Refuse a multiplier whose factors leave its range on the calibration data."""
+        reach = self.design.multiplier.reach
+        found = max(float((np.abs(sample[layer.source]) * rows).sum(axis=1).max()) for sample in self.values)
+        if found > reach:
+            raise DesignError(
+                f"expected factors of at most {reach:g} V together, found {found:g} V on the calibration data",
+                where=f"layer {layer.nodes[0]!r}, multiplier",
+                remedy="lower signal.v_read or raise multiplier.overdrive",
+            )
 
     def _dac(self, layer: Layer) -> tuple[float, float]:
         return _coded(*self._bounds(layer), self.design.coupling.dac_bits)
@@ -114,7 +127,9 @@ class _Mapping:
         """Lowest and highest voltage on calibration of what drives a layer, V; the lowest at most 0."""
         signals = np.setdiff1d(layer.source, [GROUND])
         seen = self.values[:, signals] * self.scales[owners(self.lowered, signals)]
-        return min(0.0, float(seen.min())), max(0.0, float(seen.max()))
+        low, high = min(0.0, float(seen.min(initial=0.0))), max(0.0, float(seen.max(initial=0.0)))
+        # What is silent on calibration gets the range of what is not.
+        return (low, high) if high > low else (0.0, self.design.signal.v_read)
 
     def _array(self, name: str, layer: Layer, s_out: float) -> Stage:
         design = self.design
@@ -124,8 +139,9 @@ class _Mapping:
         sums = self._sums(layer, weights, tiles)
         swing = design.signal.headroom * min(design.opamp.v_high, -design.opamp.v_low)
         if design.coupling.digital_sums:
-            s_pre = swing / max(sums.part, _tiny(sums.whole))
-            adc = (-sums.part * s_pre, sums.part * s_pre)
+            # Sums that are silent on calibration get room for the largest weight at one unit.
+            s_pre = swing / (sums.part or float(np.abs(weights.w.data).max()))
+            adc = (-swing, swing)
         else:
             s_pre = activation.input_scale(sums.whole, s_out, swing)
             seen = self.values[:, layer.signals]
@@ -178,7 +194,7 @@ class _Mapping:
         picture = shape if layer.positions == 1 and len(shape) == 3 and shape[1] * shape[2] > 1 else None
         spots = place(w, height, width, picture)
         return tuple(
-            _tile(label, spot, weights, design, chance(design, f"{name}.{label}"))
+            _tile(label, spot, weights, design, f"{name}.{label}")
             for label, spot in zip(_labels(spots), spots, strict=True)
         )
 
@@ -259,9 +275,9 @@ def _labels(spots: Sequence[Spot]) -> list[str]:
     return labels
 
 
-def _tile(label: str, spot: Spot, weights: _Weights, design: Design, rng: np.random.Generator) -> Tile:
-    """The part of the weights that lies on one tile, programmed."""
-    scheme, g_range = design.scheme, design.device.g_range
+def _tile(label: str, spot: Spot, weights: _Weights, design: Design, where: str) -> Tile:
+    """The part of the weights that lies on one tile, programmed; its chance is that of the place ``where``."""
+    scheme, g_range, rng = design.scheme, design.device.g_range, chance(design, where)
     w, entries = weights.w, spot.entries
     columns = np.searchsorted(w.indptr, entries, side="right") - 1
     place = np.searchsorted(spot.rows, w.indices[entries]), np.searchsorted(spot.cols, columns)
@@ -278,7 +294,11 @@ def _tile(label: str, spot: Spot, weights: _Weights, design: Design, rng: np.ran
         (numbers[:, None] * count + np.arange(count)).ravel()
         for numbers, count in zip((spot.rows, spot.cols), lines, strict=True)
     )
-    return Tile(label, rows, cols, target, g)
+    # A resistor has no curve to bend.
+    linear = design.device.cell() is None
+    return Tile(
+        label, rows, cols, target, g, None if linear else bend(design.effects, g, chance(design, f"{where}.bend"))
+    )
 
 
 def _coded(low: float, high: float, bits: int) -> tuple[float, float]:
@@ -292,7 +312,3 @@ def _coded(low: float, high: float, bits: int) -> tuple[float, float]:
 
 def _magnitude(values: Array) -> float:
     return float(max(values.max(), -values.min()))
-
-
-def _tiny(value: float) -> float:
-    return max(value, 1.0) * 1e-12

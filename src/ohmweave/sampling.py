@@ -12,6 +12,7 @@ from ohmweave.blocks import Converter
 from ohmweave.blocks.digital import DigitalActivation
 from ohmweave.build import Part, converters, digital_activation, digital_bias, sampled_cell, sampled_parts
 from ohmweave.circuit import Cell
+from ohmweave.errors import ConvergenceError
 from ohmweave.floorplan import Plan, Stage
 from ohmweave.layers import Layer
 from ohmweave.simulate import Simulator
@@ -34,8 +35,11 @@ Numbers = NDArray[np.int64]
 class Prepared(Protocol):
     """A circuit that is solved call after call."""
 
-    def solve(self, volts: Array) -> Array:
-        """Voltages at the outputs, [samples, outputs], for those at the inputs, [samples, inputs], V."""
+    def solve(self, volts: Array, squares: Array | None = None) -> Array:
+        """Voltages at the outputs, [samples, outputs], for those at the inputs, [samples, inputs], V.
+
+        ``squares``, [samples], are the inputs' summed squares where they are known.
+        """
         ...
 
 
@@ -110,13 +114,23 @@ class _StageRun:
 
     def _solve(self, compact: Array, out: Array) -> None:
         for group in self.circuits:
-            volts = np.empty((len(out), group.source.shape[1]))
-            _fill(compact, group.source, volts)
+            volts, squares = np.empty((len(out), group.source.shape[1])), np.empty(len(out))
+            _fill(compact, group.source, volts, squares)
             for circuit, outputs in group.circuits:
                 # Parts of analog sums have outputs of their own, so that adding to zero is setting.
-                _add(circuit.solve(volts), self.adc, out, outputs)
+                _add(self._answer(circuit, volts, squares), self.adc, out, outputs)
         if self.digital is not None:
             out[:] = self.digital.respond(out)
+
+    def _answer(self, circuit: Prepared, volts: Array, squares: Array) -> Array:
+        try:
+            return circuit.solve(volts, squares)
+        except ConvergenceError as error:
+            raise ConvergenceError(
+                f"{error.message} (one sample for each of {self.stage.positions} positions of each picture)",
+                where=f"stage {self.stage.name}, {error.where}",
+                remedy=error.remedy,
+            ) from error
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,14 +160,17 @@ def _together(parts: Sequence[Part], source: Numbers, engine: Native, reach: flo
 
 
 @compiled
-def _fill(compact: Array, source: NDArray[np.int32], volts: Array) -> None:
-    """Voltages of the inputs, [samples positions, inputs], from compact signals, [samples, signals], V."""
+def _fill(compact: Array, source: NDArray[np.int32], volts: Array, squares: Array) -> None:
+    """Voltages of the inputs, [samples positions, inputs], and their summed squares, from compact signals, V."""
     positions, inputs = source.shape
     for sample in range(len(compact)):
         for position in range(positions):
-            row = sample * positions + position
+            row, total = sample * positions + position, 0.0
             for i in range(inputs):
-                volts[row, i] = compact[sample, source[position, i]]
+                value = compact[sample, source[position, i]]
+                volts[row, i] = value
+                total += value * value
+            squares[row] = total
 
 
 def _add(answer: Array, adc: Converter, out: Array, outputs: Numbers) -> None:
@@ -209,10 +226,9 @@ class Sampler:
 
     def __init__(self, plan: Plan, engine: Simulator) -> None:
         self.plan = plan
-        kind = _StageRun if isinstance(engine, Native) else _CellRun
         # Entered once, since looking for what has threads takes as long as a small circuit.
         with one_thread_each():
-            self.stages = [kind(plan, index, engine) for index in range(len(plan.stages))]  # type: ignore[arg-type]
+            self.stages = [_stage_run(plan, index, engine) for index in range(len(plan.stages))]
         self.last = _last_readers(self.stages)
 
     @property
@@ -261,6 +277,16 @@ class Sampler:
             for number in [number for number in held if self.last.get(number, index) == index != number]:
                 del held[number]
             yield run.stage.name, held[index]
+
+
+def _stage_run(plan: Plan, index: int, engine: Simulator) -> _StageRun | _CellRun:
+    if not isinstance(engine, Native):
+        return _CellRun(plan, index, engine)
+    # Told once a stage, and not once an array.
+    run = _StageRun(plan, index, replace(engine, progress=None))
+    if engine.progress is not None:
+        engine.progress("stages", index + 1, len(plan.stages))
+    return run
 
 
 def stage_bench(plan: Plan, stage: Stage, volts: Array, cell: Cell | None = None) -> Bench:

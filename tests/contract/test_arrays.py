@@ -1,13 +1,14 @@
 """Whole arrays in both engines: every port current of the netlist that is written, devices of every kind."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from ohmweave.bench import Bench, Waves
 from ohmweave.circuit import Cell, Crossbar
-from ohmweave.devices import Linear, Sinh, Table
+from ohmweave.devices import Linear, Sinh, Table, bent
 from ohmweave.units import Array
 
 Both = Callable[[Bench], tuple[Waves, Waves]]
@@ -43,3 +44,22 @@ def test_every_port_current_is_that_of_the_netlist(
     native, spice = both(bed(device, size, both_ends=both_ends))
     scale = np.abs(spice.input_amps).max()
     np.testing.assert_allclose(native.input_amps, spice.input_amps, rtol=0.0, atol=1e-8 * scale)
+
+
+@pytest.mark.parametrize(
+    ("device", "size", "both_ends"),
+    [(Sinh(v0=0.33), 32, False), (Sinh(v0=0.25), 16, True), (CURVE, 12, False)],
+    ids=["sinh 32", "sinh 16 at both ends", "table 12"],
+)
+def test_a_bend_of_every_device_is_that_of_the_netlist(
+    both: Both, device: Sinh | Table, size: int, both_ends: bool
+) -> None:
+    plain = bed(device, size, both_ends=both_ends)
+    (array,) = plain.cell.parts
+    assert isinstance(array, Crossbar)
+    bend: Array = np.exp(np.random.default_rng(size).normal(0.0, 0.3, array.g.shape))
+    curved = replace(array, device=bent(device.cell()), bend=np.where(np.isnan(array.g), np.nan, bend))
+    native, spice = both(replace(plain, cell=replace(plain.cell, parts=(curved,))))
+    scale = np.abs(spice.input_amps).max()
+    np.testing.assert_allclose(native.input_amps, spice.input_amps, rtol=0.0, atol=1e-8 * scale)
+    assert np.abs(both(plain)[0].input_amps - native.input_amps).max() > 1e-3 * scale

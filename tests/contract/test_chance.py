@@ -11,7 +11,8 @@ from ohmweave.analysis.deviation import deviation
 from ohmweave.blocks import Driver, Finite
 from ohmweave.chip import Chip
 from ohmweave.design import CouplingChoice, Design
-from ohmweave.effects import Drift, Gaussian, LogNormal, ReadNoise, Stuck
+from ohmweave.devices import Sinh
+from ohmweave.effects import Curvature, Drift, Gaussian, LogNormal, ReadNoise, Stuck
 from ohmweave.graph import Relu
 from ohmweave.schemes import Pair, RowPair
 from ohmweave.simulate.native import Native
@@ -23,6 +24,8 @@ MakeChip = Callable[..., tuple[Chip, Array]]
 EFFECTS = (Gaussian(0.02), LogNormal(0.05), Stuck(0.02, 0.02, 0.01, 0.0), Drift(), ReadNoise())
 CHOICES: dict[str, dict[str, Any]] = {
     "effects": {"effects": EFFECTS},
+    "curvature": {"effects": (*EFFECTS, Curvature(0.2)), "device": Sinh()},
+    "curvature alone": {"effects": (Curvature(0.2),), "device": Sinh()},
     "offsets": {"opamp": Finite(offset_spread=2e-3)},
     "offsets of single columns": {"opamp": Finite(offset_spread=2e-3), "scheme": RowPair()},
     "noise": {"driver": Driver(noise=5e-3)},

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ohmweave.bench import Bench, Waves
-from ohmweave.circuit import Cell, Crossbar, Instance, Resistor
-from ohmweave.devices import Device, devices
+from ohmweave.circuit import Behavioural, Bent, Cell, Crossbar, DeviceLaw, Instance, Resistor
+from ohmweave.devices import Device, bent, devices
+from ohmweave.errors import DesignError
 from ohmweave.units import Array
 
 Both = Callable[[Bench], tuple[Waves, Waves]]
@@ -27,6 +28,8 @@ def with_levels(device: Any, levels: int) -> Device:
 
 
 EVERY_DEVICE = pytest.mark.parametrize("device", [kind() for kind in devices().values()], ids=devices())
+CURVED = [kind() for kind in devices().values() if kind().cell() is not None]
+EVERY_CURVE = pytest.mark.parametrize("device", CURVED, ids=[type(device).__name__ for device in CURVED])
 LEVELLED = {name: kind() for name, kind in devices().items() if has_levels(kind())}
 READ_VOLTS = np.linspace(-0.5, 0.5, 21)
 
@@ -102,7 +105,7 @@ def test_the_slope_is_the_derivative_of_the_current(device: Device, v: float, sh
     # Central differences: off by h^2/6 of the third derivative and by rounding, 1e-16 i / h; where the slope
     # has a corner (a table's points) by its second difference.
     corner = abs(after - 2 * slope + before)
-    np.testing.assert_allclose(slope, (ahead - behind) / (2 * step), rtol=1e-7, atol=corner)
+    np.testing.assert_allclose(slope, (ahead - behind) / (2 * step), rtol=1e-7, atol=float(corner))
 
 
 @EVERY_DEVICE
@@ -152,3 +155,85 @@ def test_programming_a_level_again_leaves_it_where_it_is(device: Device, levels:
     np.testing.assert_allclose(device.program(reached, rng), reached, rtol=1e-14)
     nearest = np.linspace(*device.g_range, levels)
     assert np.abs(reached[..., None] - nearest).min(axis=-1).max() < 1e-12 * device.g_range[1]
+
+
+def bent_cell(device: Device) -> Cell:
+    cell = device.cell()
+    assert cell is not None
+    return bent(cell)
+
+
+@EVERY_CURVE
+def test_a_bent_cell_is_the_law_at_another_voltage_scale(device: Device, both: Both) -> None:
+    g, s = (values.ravel() for values in np.meshgrid(conductances(device, 3), [0.7, 0.95, 1.0, 1.4]))
+    cell = bent_cell(device)
+    parts = [
+        Instance(f"d{k}", cell, (f"p{k}", "0"), {"g": each, "s": scale})
+        for k, (each, scale) in enumerate(zip(g.tolist(), s.tolist(), strict=True))
+    ]
+    ports = tuple(f"p{k}" for k in range(len(g)))
+    native, spice = both(
+        Bench(Cell("devices", ports, tuple(parts)), ports, np.repeat(READ_VOLTS[:, None], len(g), axis=1), ())
+    )
+    expected = s * device.current(READ_VOLTS[:, None] / s, g)
+    np.testing.assert_allclose(spice.input_amps, expected, rtol=1e-9, atol=1e-15)
+    np.testing.assert_allclose(native.input_amps, expected, rtol=1e-9, atol=1e-15)
+    # The scales are seen at the ends of the range.
+    assert np.ptp((expected[-1] / g).reshape(4, -1)[:, 0]) > 1e-3
+
+
+@EVERY_CURVE
+def test_a_bent_cell_without_a_scale_is_the_device(device: Device, both: Both) -> None:
+    cell, g = bent_cell(device), float(device.g_range[1])
+    plain = device.cell()
+    assert plain is not None
+    assert (cell.name, cell.law, dict(cell.params)) == (f"{plain.name}_bent", plain.law, {**plain.params, "s": 1.0})
+    parts = (Instance("one", cell, ("p", "0"), {"g": g}), Instance("two", plain, ("q", "0"), {"g": g}))
+    native, spice = both(Bench(Cell("two", ("p", "q"), parts), ("p", "q"), np.tile(READ_VOLTS[:, None], 2), ()))
+    for waves in (native, spice):
+        np.testing.assert_allclose(waves.input_amps[:, 0], waves.input_amps[:, 1], rtol=1e-12, atol=1e-18)
+
+
+@EVERY_CURVE
+@given(v=st.floats(-0.5, 0.5), s=st.floats(0.5, 2.0))
+def test_both_faces_of_a_bend_agree_and_its_slope_is_the_derivative(device: Device, v: float, s: float) -> None:
+    g, volts, law = np.array(device.g_range[1]), np.array(v), Bent(device, s)
+    (source,) = bent_cell(device).parts
+    assert isinstance(source, Instance)
+    assert isinstance(source.of, Behavioural)
+    # The cell's own arithmetic is that of its defaults: s is 1, and g its law's own.
+    inner = source.of.law
+    own_g = np.asarray(inner.slope(np.array(0.0)) / device.slope(np.array(0.0), np.array(1.0)))
+    np.testing.assert_allclose(inner.value(volts), device.current(volts, own_g), rtol=1e-12, atol=1e-20)
+    bent_inner = dataclasses.replace(inner, s=s)  # type: ignore[type-var]
+    np.testing.assert_allclose(bent_inner.value(volts), law.current(volts, own_g), rtol=1e-12, atol=1e-20)
+    np.testing.assert_allclose(bent_inner.slope(volts), law.slope(volts, own_g), rtol=1e-12)
+    assert law.slope(np.array(0.0), g) == device.slope(np.array(0.0), g)
+    step = 1e-5
+    ahead, behind = (law.current(volts + sign * step, g) for sign in (1.0, -1.0))
+    slope, after, before = (law.slope(volts + sign * step, g) for sign in (0.0, 1.0, -1.0))
+    corner = float(abs(after - 2 * slope + before))
+    np.testing.assert_allclose(slope, (ahead - behind) / (2 * step), rtol=1e-7, atol=corner)
+
+
+def strange(law: DeviceLaw | None, *parts: Instance, **params: float) -> Cell:
+    return Cell("strange", ("p", "n"), parts, {"g": 1e-6, **params}, law)
+
+
+def test_devices_that_cannot_be_bent_are_refused() -> None:
+    (source,) = bent_cell(CURVED[0]).parts
+    assert isinstance(source, Instance)
+    elsewhere = dataclasses.replace(source, nets=("p", "n", "inside", "n"))
+    law, what = CURVED[0], "expected nothing but behavioural sources between the terminals, "
+    messages = {
+        f"{what}controlled by the voltage there, found r1": strange(law, Instance("r1", Resistor(1e5), ("p", "n"))),
+        f"{what}controlled by the voltage there, found b1": strange(law, elsewhere),
+        "expected a device with a current law and no parameter s, found no law": strange(None, source),
+        "expected a device with a current law and no parameter s, found a parameter s of its own": strange(
+            law, source, s=1.0
+        ),
+    }
+    for message, cell in messages.items():
+        with pytest.raises(DesignError) as caught:
+            bent(cell)
+        assert str(caught.value) == f"device strange: {message}; leave out effects that bend the device's curve"

@@ -15,7 +15,8 @@ class Driver:
 
     Args:
         r_source: source resistance of each line, ohm.
-        noise: standard deviation of what is added to every input of the chip, sample by sample, V.
+        noise: standard deviation of what is added to every input of the chip, sample by sample, V; the n-th sample of
+            a run has the n-th draw, so that a run is reproduced and two runs have the same noise.
     """
 
     r_source: Annotated[float, Unit("ohm")] = 1.0

@@ -8,13 +8,14 @@ from typing import Any, Protocol
 from numpy.random import Generator
 
 from ohmweave.circuit import Cell
+from ohmweave.devices.bending import bent
 from ohmweave.devices.linear import Linear
 from ohmweave.devices.sinh import Sinh
 from ohmweave.devices.table import Table
 from ohmweave.registry import merge
 from ohmweave.units import Array
 
-__all__ = ["BUILTIN_DEVICES", "Device", "Linear", "Sinh", "Table", "devices"]
+__all__ = ["BUILTIN_DEVICES", "Device", "Linear", "Sinh", "Table", "bent", "devices"]
 
 
 class Device(Protocol):

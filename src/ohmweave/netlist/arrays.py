@@ -24,7 +24,7 @@ def array_text(crossbar: Crossbar, dialect: Dialect) -> Iterator[str]:
     """Yield the lines of the columns' far ends, then those of each row of an array, line breaks included.
 
     Raises:
-        ValueError: a conductance that is not positive and finite.
+        ValueError: a conductance or a bend that is not positive and finite.
     """
     m, n = crossbar.g.shape
     present = ~np.isnan(crossbar.g)
@@ -35,11 +35,11 @@ def array_text(crossbar: Crossbar, dialect: Dialect) -> Iterator[str]:
     full = _template(inner, [True] * n) + row_end
     yield _column_ends(crossbar, dialect)
     for i in range(m):
-        template, row = full, values[i].tolist()
+        template, row = full, values[i].ravel().tolist()
         if i == m - 1 or not whole[i]:
             here = present[i].tolist()
             template = _template(inner if i < m - 1 else last, here) + row_end
-            row = [value for value, there in zip(row, here, strict=True) if there]
+            row = values[i, present[i]].ravel().tolist()
         yield template.replace(_ROW, str(i)).replace(_NEXT, str(i + 1)) % tuple(row)
 
 
@@ -78,7 +78,8 @@ def _column_ends(crossbar: Crossbar, dialect: Dialect) -> str:
 def _device(crossbar: Crossbar, dialect: Dialect, name: str, nets: tuple[str, str]) -> str:
     if crossbar.device is None:
         return dialect.resistor(name, nets, "%r")
-    return dialect.call(name, nets, crossbar.device.name, {"g": "%r"})
+    params = {"g": "%r"} if crossbar.bend is None else {"g": "%r", "s": "%r"}
+    return dialect.call(name, nets, crossbar.device.name, params)
 
 
 def _template(pieces: list[tuple[str, str]], present: list[bool]) -> str:
@@ -86,11 +87,18 @@ def _template(pieces: list[tuple[str, str]], present: list[bool]) -> str:
 
 
 def _values(crossbar: Crossbar, present: NDArray[np.bool_]) -> Array:
-    """What each device's line says: its resistance (ohm), or the conductance of a device cell (S)."""
-    wrong = np.argwhere(present & ~((crossbar.g > 0.0) & np.isfinite(crossbar.g)))
+    """What each device's line says, [m, n, values]: its resistance (ohm), or a cell's g (S) and its s if it has one."""
+    _check(crossbar, "conductances", crossbar.g, present)
+    if crossbar.bend is None:
+        return (crossbar.g if crossbar.device is not None else 1.0 / crossbar.g)[:, :, None]
+    _check(crossbar, "bends", crossbar.bend, present)
+    return np.stack([crossbar.g, crossbar.bend], axis=2)
+
+
+def _check(crossbar: Crossbar, name: str, values: Array, present: NDArray[np.bool_]) -> None:
+    wrong = np.argwhere(present & ~((values > 0.0) & np.isfinite(values)))
     if len(wrong):
         i, j = (int(index) for index in wrong[0])
         raise ValueError(
-            f"crossbar {crossbar.name}: expected positive finite conductances, found {crossbar.g[i, j]} at ({i}, {j})"
+            f"crossbar {crossbar.name}: expected positive finite {name}, found {values[i, j]} at ({i}, {j})"
         )
-    return crossbar.g if crossbar.device is not None else 1.0 / crossbar.g

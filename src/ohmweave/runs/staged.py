@@ -25,7 +25,7 @@ from ohmweave.sampling import Sampler, stage_bench
 from ohmweave.simulate import Progress, Simulator, simulator
 from ohmweave.units import Array
 
-__all__ = ["Checked", "check_stages"]
+__all__ = ["Checked", "check_stage", "check_stages"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,30 +66,54 @@ def check_stages(
         other: the other engine's name and its options.
         progress: told ("stages", how many are done, of how many).
     """
-    begun, theirs = time.perf_counter(), 0.0
+    begun = time.perf_counter()
     seen = Sampler(chip.plan, native).probe(chip.plan.input_volts(x), len(x))
-    volts: dict[str, Array] = {}
-    ours: dict[str, Array] = {}
+    found: list[Checked] = []
     for number, stage in enumerate(chip.plan.stages):
-        before, after = seen[stage.name]
-        path = netlist_path(build, stage.name)
-        if not path.is_file():
-            chip.write(path.parent, stage=stage.name)
-        pieces = sampled_pieces(chip.plan, stage)
-        cell = sampled_cell(chip.plan, stage, pieces)
-        engine, started = simulator(other[0], netlist=path, **other[1]), time.perf_counter()
-        ours[stage.name] = after
-        if block(cell, Ngspice()) in path.read_text(encoding="ascii", errors="replace"):
-            readouts, volts[stage.name] = _by_pieces(stage, pieces, before, engine)
-            theirs += time.perf_counter() - started
-            if pieces.behind:
-                volts[f"{stage.name}_readouts"] = readouts
-                ours[f"{stage.name}_readouts"] = _readouts(chip, stage, pieces, before, native)
-        else:
-            volts[stage.name] = engine.run(stage_bench(chip.plan, stage, before, cell)).volts
-            theirs += time.perf_counter() - started
+        found.append(check_stage(build, chip, stage, seen[stage.name], native, other))
         if progress is not None:
             progress("stages", number + 1, len(chip.plan.stages))
+    volts = {name: values for each in found for name, values in each.volts.items()}
+    ours = {name: values for each in found for name, values in each.native.items()}
+    theirs = sum(each.seconds[0] for each in found)
+    return Checked(volts, ours, (theirs, time.perf_counter() - begun - theirs))
+
+
+def check_stage(
+    build: Path,
+    chip: Chip,
+    stage: Stage,
+    seen: tuple[Array, Array],
+    native: Simulator,
+    other: tuple[str, dict[str, Any]],
+) -> Checked:
+    """As :func:`check_stages`, of one stage.
+
+    Args:
+        build: the build directory.
+        chip: its chip.
+        stage: the stage.
+        seen: what goes into it and what comes out of it by the native engine, [positions, ...], V.
+        native: the native engine.
+        other: the other engine's name and its options.
+    """
+    begun, path, (before, after) = time.perf_counter(), netlist_path(build, stage.name), seen
+    if not path.is_file():
+        chip.write(path.parent, stage=stage.name)
+    pieces = sampled_pieces(chip.plan, stage)
+    cell = sampled_cell(chip.plan, stage, pieces)
+    engine, started = simulator(other[0], netlist=path, **other[1]), time.perf_counter()
+    volts: dict[str, Array] = {}
+    ours = {stage.name: after}
+    if block(cell, Ngspice()) in path.read_text(encoding="ascii", errors="replace"):
+        readouts, volts[stage.name] = _by_pieces(stage, pieces, before, engine)
+        theirs = time.perf_counter() - started
+        if pieces.behind:
+            volts[f"{stage.name}_readouts"] = readouts
+            ours[f"{stage.name}_readouts"] = _readouts(chip, stage, pieces, before, native)
+    else:
+        volts[stage.name] = engine.run(stage_bench(chip.plan, stage, before, cell)).volts
+        theirs = time.perf_counter() - started
     return Checked(volts, ours, (theirs, time.perf_counter() - begun - theirs))
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from ohmweave.analysis.deviation import StageError, StageTally, stage_values
-from ohmweave.chip import Chip
+from ohmweave.chip import Chip, sampled_remarks
 from ohmweave.floorplan import Plan
 from ohmweave.report.evidence import Evidence, write_atomically
 from ohmweave.simulate import Progress, Simulator
@@ -112,7 +112,8 @@ def stream_evidence(chip: Chip, x: Array, engine: Simulator, folder: Path, progr
     shown = [piece for piece in pieces if piece.shown]
     inputs = len(x) * chip.plan.graph_inputs
     measured = min(MEASURED, len(x))
-    remarks = (f"layer errors are those of the first {measured} samples",) if measured < len(x) else ()
+    remarks = [f"layer errors are those of the first {measured} samples"] if measured < len(x) else []
+    remarks += [f"{resumed} samples taken up from an interrupted run"] if resumed else []
     return Evidence(
         engine=engine.name,
         engine_version=engine.version(),
@@ -128,7 +129,8 @@ def stream_evidence(chip: Chip, x: Array, engine: Simulator, folder: Path, progr
         quiescent_w=0.0,
         beyond={"inputs": sum(piece.beyond for piece in pieces) / inputs},
         seconds={"circuit": circuit, "software": software, "total": circuit},
-        remarks=remarks + ((f"{resumed} samples taken up from an interrupted run",) if resumed else ()),
+        remarks=(*sampled_remarks(engine), *remarks)
+        + ((f"{resumed} samples taken up from an interrupted run",) if resumed else ()),
         errors=_errors(pieces, names),
         measured=measured,
     )

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ohmweave.circuit import Crossbar, DeviceLaw
+from ohmweave.circuit import Bent, Crossbar, DeviceLaw
 from ohmweave.simulate.correction import correct, step_back, take
 from ohmweave.simulate.drops import LANES, Wires, descent, line_sums, mismatch, rise_at_top, volts
 from ohmweave.units import Array
@@ -44,19 +44,25 @@ class CurvedArray:
     Args:
         wires: their layout and resistances.
         g: conductance parameters, shape [m, n], S; nan where there is no device.
-        law: the current of a device; monotone.
+        unbent: the current of a device whose voltage scale is 1; monotone.
+        bend: voltage scales of the devices (:class:`ohmweave.circuit.Bent`), shape [m, n]; nan where there is no
+            device, ``None`` where all are 1.
 
     Raises:
-        ValueError: g of another shape than the wires ask for.
+        ValueError: g or bend of another shape than the wires ask for, or a bend that is not positive and finite.
     """
 
     wires: Wires
     g: Array
-    law: DeviceLaw
+    unbent: DeviceLaw
+    bend: Array | None = None
 
     def __post_init__(self) -> None:
-        if self.g.shape != (self.wires.m, self.wires.n):
-            raise ValueError(f"g has shape {self.g.shape}, the wires ask for {(self.wires.m, self.wires.n)}")
+        for name, values in (("g", self.g), ("bend", self.bend)):
+            if values is not None and values.shape != (self.wires.m, self.wires.n):
+                raise ValueError(f"{name} has shape {values.shape}, the wires ask for {(self.wires.m, self.wires.n)}")
+        if self.bend is not None and not (np.isnan(self.g) | ((self.bend > 0.0) & np.isfinite(self.bend))).all():
+            raise ValueError("expected a positive finite bend wherever there is a device")
 
     @staticmethod
     def of(crossbar: Crossbar) -> "CurvedArray":
@@ -69,7 +75,23 @@ class CurvedArray:
         if law is None:
             raise ValueError(f"crossbar {crossbar.name}: expected a device with a current law")
         (m, n), far_rows, far_cols = crossbar.g.shape, bool(crossbar.far_rows), bool(crossbar.far_cols)
-        return CurvedArray(Wires(m, n, crossbar.r_row, crossbar.r_col, far_rows, far_cols), crossbar.g, law)
+        wires = Wires(m, n, crossbar.r_row, crossbar.r_col, far_rows, far_cols)
+        return CurvedArray(wires, crossbar.g, law, crossbar.bend)
+
+    @cached_property
+    def law(self) -> DeviceLaw:
+        """The law of all devices together, for voltages and conductances of shape [..., m, n]."""
+        return self.unbent if self.bend is None else Bent(self.unbent, self.bend)
+
+    def law_of_lanes(self, places: slice) -> DeviceLaw:
+        """The law of some of the flat places of :attr:`g_lanes`."""
+        return self.unbent if self._bend_lanes is None else Bent(self.unbent, self._bend_lanes[places])
+
+    @cached_property
+    def _bend_lanes(self) -> Array | None:
+        if self.bend is None:
+            return None
+        return np.repeat(np.where(np.isnan(self.g), 1.0, self.bend), LANES)
 
     @cached_property
     def absent(self) -> NDArray[np.int64]:
@@ -323,12 +345,12 @@ class _Solver:
         """
         self.worst[:] = self.largest[:] = 0.0
         m, width = wired.shape
-        law, g = self.array.law, self.array.g_lanes
         for first in range(0, m, len(self.v)):
             v = self.v[: m - first]
             rows = slice(first, first + len(v))
             volts(wired, first, *held, self.ohms, self.both, self.flow, v)
-            part = g[first * width : first * width + v.size]
+            places = slice(first * width, first * width + v.size)
+            law, part = self.array.law_of_lanes(places), self.array.g_lanes[places]
             amps = np.ascontiguousarray(law.current(v.reshape(-1), part), dtype=np.float64).reshape(-1, width)
             if slopes:
                 self.slopes[rows] = law.slope(v.reshape(-1), part).reshape(-1, width)

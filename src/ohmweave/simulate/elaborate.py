@@ -9,6 +9,7 @@ import numpy as np
 
 from ohmweave.circuit import (
     Behavioural,
+    Bent,
     Cell,
     Crossbar,
     CurrentSource,
@@ -195,8 +196,9 @@ def _place_primitive(flat: FlatCircuit, part: Instance, path: str, nets: tuple[i
             _follow(flat, DiodeLaw(i_s, emission * _THERMAL_VOLTAGE), (*_two(nets), *_two(nets)))
         case Cell() as device:
             assert device.law is not None
-            g = {**device.params, **part.params}["g"]
-            _follow(flat, _Programmed(device.law, g), (*_two(nets), *_two(nets)))
+            params = {**device.params, **part.params}
+            device_law = Bent(device.law, params["s"]) if "s" in params else device.law
+            _follow(flat, _Programmed(device_law, params["g"]), (*_two(nets), *_two(nets)))
 
 
 def _follow(flat: FlatCircuit, law: Any, nets: tuple[int, int, int, int]) -> None:

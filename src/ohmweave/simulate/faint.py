@@ -61,11 +61,17 @@ class Faint:
             self._constant = place.load(watched.constant + shares @ (constant - middle), precision)
             self._from_drives = place.load((watched.to_drives + shares @ controls.to_drives).T, precision)
 
-    def is_faint(self, u: Array) -> NDArray[np.bool_]:
-        """Which samples of ``u``, [samples, drives], this answers; what is no number is not faint."""
+    def is_faint(self, u: Array, squares: Array | None = None) -> NDArray[np.bool_]:
+        """Which samples this answers; what is no number is not faint.
+
+        Args:
+            u: what drives the circuit, [samples, drives].
+            squares: the summed squares of each sample, [samples], where they are known.
+        """
         if not self.reach:
             return np.zeros(len(u), dtype=bool)
-        return np.asarray(np.einsum("ij,ij->i", u, u) <= self.reach**2)
+        squares = np.einsum("ij,ij->i", u, u) if squares is None else squares
+        return np.asarray(squares <= self.reach**2)
 
     def solve(self, u: Array) -> Array:
         """The watched quantities of faint samples, [samples, watched]."""
