@@ -152,7 +152,7 @@ PRESETS: Mapping[str, Design] = {
     "sampled": Design(coupling=CouplingChoice(kind="sampled")),
     "digital": Design(
         array=ArrayChoice(reserve=0.15),
-        signal=SignalChoice(headroom=0.5),
+        signal=SignalChoice(headroom=0.3),
         coupling=CouplingChoice(kind="sampled", sums="digital", dac_bits=8, adc_bits=8),
     ),
 }

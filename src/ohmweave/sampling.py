@@ -176,21 +176,26 @@ def _fill(compact: Array, source: NDArray[np.int32], volts: Array, squares: Arra
 def _add(answer: Array, adc: Converter, out: Array, outputs: Numbers) -> None:
     """Convert voltages, [rows, outputs], V, and add them where they belong."""
     if adc.bits:
-        _add_codes(answer, 1.0 / adc.step, adc.low, adc.step, 2.0**adc.bits - 1.0, out, outputs)
+        span = _span(outputs)
+        known = (1.0 / adc.step, adc.low, adc.step, 2.0**adc.bits - 1.0)
+        if isinstance(span, slice):
+            # Side by side, which is what vector units take.
+            _add_codes(answer, *known, out[:, span])
+        else:
+            out[:, span] += adc.respond(answer, out=answer)
     else:
         out[:, _span(outputs)] += answer
 
 
 @compiled
-def _add_codes(
-    answer: Array, per_volt: float, low: float, step: float, top: float, out: Array, outputs: Numbers
-) -> None:
+def _add_codes(answer: Array, per_volt: float, low: float, step: float, top: float, out: Array) -> None:
     """What :meth:`Converter.respond` makes of voltages, added, in one pass."""
     shift = 0.5 - low * per_volt
     for row in range(len(answer)):
-        for j in range(len(outputs)):
-            code = min(max(np.floor(answer[row, j] * per_volt + shift), 0.0), top)
-            out[row, outputs[j]] += low + step * code
+        volts, into = answer[row], out[row]
+        for j in range(volts.shape[0]):
+            code = min(max(np.floor(volts[j] * per_volt + shift), 0.0), top)
+            into[j] += low + step * code
 
 
 def _span(numbers: Numbers) -> "Numbers | slice":
