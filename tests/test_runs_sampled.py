@@ -140,7 +140,7 @@ def test_an_interrupted_simulation_is_taken_up(build: Path, chip: Chip) -> None:
     assert [path.name for path in unfinished(build)] == ["000000000.npz", "000000005.npz"]
     steps, found = told(build)
     assert steps == [15, 20, 23]
-    assert "10 samples taken up from an interrupted run" in found.evidence.remarks
+    assert found.evidence.remarks.count("10 samples taken up from an interrupted run") == 1
     whole = chip.simulate(X)
     np.testing.assert_array_equal(found.evidence.logits, whole.logits)
     np.testing.assert_array_equal(found.evidence.stage_volts["s0"], whole.stage_volts["s0"][:16])

@@ -95,13 +95,10 @@ def layer_names(plan: Plan) -> dict[str, str]:
 
 def _net(plan: Plan, number: int) -> str:
     """The chip's net of a signal."""
-    if number == GROUND:
-        return "0"
-    if number <= plan.graph_inputs:
-        return f"x{number - 1}"
-    layers = plan.lowered.layers
-    index = int(np.searchsorted([layer.first for layer in layers], number, side="right")) - 1
-    return f"{plan.stages[index].name}_y{number - layers[index].first}"
+    owner = int(plan.lowered.owners(np.array(number)))
+    if owner < 1:
+        return "0" if number == GROUND else f"x{number - 1}"
+    return f"{plan.stages[owner - 1].name}_y{number - plan.lowered.layers[owner - 1].first}"
 
 
 def _feeds(plan: Plan, index: int, driver: Cell, flip: Cell) -> list[Instance]:
@@ -119,10 +116,10 @@ def _feeds(plan: Plan, index: int, driver: Cell, flip: Cell) -> list[Instance]:
     return feeds
 
 
-def _array(tile: Tile, choice: ArrayChoice, device: Cell | None, columns: str = "c") -> Crossbar:
+def _array(tile: Tile, choice: ArrayChoice, device: Cell | None) -> Crossbar:
     """One tile; far ends are strapped to the near ones, where the wires have any."""
     rows = tuple(f"r{i}" for i in tile.rows)
-    cols = tuple(f"{columns}{j}" for j in tile.cols)
+    cols = tuple(f"c{j}" for j in tile.cols)
     note = f"rows {tile.rows[0]}..{tile.rows[-1]}, columns {tile.cols[0]}..{tile.cols[-1]}"
     far_rows = rows if choice.drive == "both" and choice.r_row > 0 else ()
     far_cols = cols if choice.ground == "both" and choice.r_col > 0 else ()

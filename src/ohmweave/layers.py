@@ -30,7 +30,7 @@ from ohmweave.ops import (
 )
 from ohmweave.ops.window import Window
 from ohmweave.units import Array
-from ohmweave.wiring import MOVING, Signals, blocks, by_channel, move, stored, unroll, windows
+from ohmweave.wiring import GROUND, MOVING, Signals, blocks, by_channel, move, stored, unroll, windows
 
 __all__ = ["Layer", "Lowered", "WeightedSums", "lower"]
 
@@ -114,6 +114,11 @@ class Lowered:
     layers: tuple[Layer, ...]
     output: Signals
     host: tuple[str, ...]
+
+    def owners(self, signals: Signals) -> Signals:
+        """Who makes each signal: 0 for the network's input, 1 and on for the layers, -1 for ground."""
+        found = np.searchsorted([layer.first for layer in self.layers], signals, side="right")
+        return np.asarray(np.where(signals == GROUND, -1, found))
 
 
 def lower(graph: Graph, *, unrolled: bool, fold: bool) -> Lowered:

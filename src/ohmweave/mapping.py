@@ -15,7 +15,7 @@ from ohmweave.floorplan import Plan, Stage, Tile, bound_activation, chance, read
 from ohmweave.graph import Graph
 from ohmweave.layers import Layer, Lowered, lower
 from ohmweave.placement import Spot, place
-from ohmweave.scaling import owners, row_scales, scales
+from ohmweave.scaling import row_scales, scales
 from ohmweave.units import Array
 from ohmweave.wiring import GROUND, stored
 
@@ -84,7 +84,7 @@ class _Weights:
 
 
 class _Mapping:
-    """Maps stage after stage, since each one's scale is the next one's input scale."""
+    """Maps layer by layer, with the scales of all of them at hand."""
 
     def __init__(self, graph: Graph, design: Design, lowered: Lowered, values: Array) -> None:
         self.graph, self.design, self.lowered, self.values = graph, design, lowered, values
@@ -99,11 +99,9 @@ class _Mapping:
         s_in = float(np.prod(rows)) if layer.kind == "product" else float(rows[0])
         if layer.kind == "product":
             self._check_reach(layer, rows)
-        seen = self.values[:, layer.signals] * s_out
-        adc = (min(0.0, float(seen.min())), max(0.0, float(seen.max())))
         return Stage(
             name, layer.nodes, layer.kind, layer.activation, layer.parameters, layer.source.shape[1], 0,
-            layer.outputs, layer.positions, (), s_in, s_out, dac=self._dac(layer), adc=self._adc(adc),
+            layer.outputs, layer.positions, (), s_in, s_out, dac=self._dac(layer), adc=self._adc(layer, s_out),
         )  # fmt: skip
 
     def _check_reach(self, layer: Layer, rows: Array) -> None:
@@ -120,14 +118,15 @@ class _Mapping:
     def _dac(self, layer: Layer) -> tuple[float, float]:
         return _coded(*self._bounds(layer), self.design.coupling.dac_bits)
 
-    def _adc(self, bounds: tuple[float, float]) -> tuple[float, float]:
-        return _coded(*bounds, self.design.coupling.adc_bits)
+    def _adc(self, layer: Layer, s_out: float) -> tuple[float, float]:
+        low, high = _extremes(self.values[:, layer.signals] * s_out)
+        return _coded(low, high, self.design.coupling.adc_bits)
 
     def _bounds(self, layer: Layer) -> tuple[float, float]:
         """Lowest and highest voltage on calibration of what drives a layer, V; the lowest at most 0."""
         signals = np.setdiff1d(layer.source, [GROUND])
-        seen = self.values[:, signals] * self.scales[owners(self.lowered, signals)]
-        low, high = min(0.0, float(seen.min(initial=0.0))), max(0.0, float(seen.max(initial=0.0)))
+        seen = self.values[:, signals] * self.scales[self.lowered.owners(signals)]
+        low, high = _extremes(seen)
         # What is silent on calibration gets the range of what is not.
         return (low, high) if high > low else (0.0, self.design.signal.v_read)
 
@@ -141,16 +140,15 @@ class _Mapping:
         if design.coupling.digital_sums:
             # Sums that are silent on calibration get room for the largest weight at one unit.
             s_pre = swing / (sums.part or float(np.abs(weights.w.data).max()))
-            adc = (-swing, swing)
+            adc = _coded(-swing, swing, design.coupling.adc_bits)
         else:
             s_pre = activation.input_scale(sums.whole, s_out, swing)
-            seen = self.values[:, layer.signals]
-            adc = (min(0.0, float(seen.min())) * s_out, max(0.0, float(seen.max())) * s_out)
+            adc = self._adc(layer, s_out)
         r_feedback = s_pre / (weights.s_in * weights.k)
         return Stage(
             name, layer.nodes, layer.kind, layer.activation, layer.parameters, layer.source.shape[1],
             weights.bias_rows, layer.outputs, layer.positions, tiles, weights.s_in, s_out, weights.k, s_pre, r_feedback,
-            readout_of(design).mixing_resistor(r_feedback, sums.amps, swing), self._dac(layer), self._adc(adc),
+            readout_of(design).mixing_resistor(r_feedback, sums.amps, swing), self._dac(layer), adc,
         )  # fmt: skip
 
     def _weights(self, layer: Layer, *, inverting: bool) -> _Weights:
@@ -224,7 +222,7 @@ class _Mapping:
         used, source = np.unique(layer.source, return_inverse=True)
         samples = self.values[:: math.ceil(len(self.values) * source.size / _MOST_SUMS)]
         # Ground takes the scale of whatever, since its value is zero.
-        compact = samples[:, used] * self.scales[owners(self.lowered, used)]
+        compact = samples[:, used] * self.scales[self.lowered.owners(used)]
         signs = np.tile([1.0, -1.0][:lines], layer.source.shape[1] + bias_rows)
         step = max(1, _MOST_ROW_VALUES // source.size)
         for first in range(0, len(compact), step):
@@ -308,6 +306,11 @@ def _coded(low: float, high: float, bits: int) -> tuple[float, float]:
     steps = [bound / count for bound, count in ((-low, below), (high, codes - below)) if count]
     step = max(steps, default=0.0)
     return -below * step, (codes - below) * step
+
+
+def _extremes(values: Array) -> tuple[float, float]:
+    """The lowest and the highest of some values and zero."""
+    return float(values.min(initial=0.0)), float(values.max(initial=0.0))
 
 
 def _magnitude(values: Array) -> float:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +13,11 @@ from ohmweave.build import Part, converters, digital_activation, digital_bias, s
 from ohmweave.circuit import Cell
 from ohmweave.errors import ConvergenceError
 from ohmweave.floorplan import Plan, Stage
-from ohmweave.layers import Layer
+from ohmweave.layers import Lowered
 from ohmweave.simulate import Simulator
 from ohmweave.simulate.compiled import compiled
 from ohmweave.simulate.native import Native
+from ohmweave.simulate.prepared import Prepared
 from ohmweave.simulate.threads import one_thread_each
 from ohmweave.units import Array
 from ohmweave.wiring import GROUND
@@ -30,17 +30,6 @@ _MOST_SIGNALS = 2**24
 _INPUT = -1
 _STEP_SHARE = 1e-5
 Numbers = NDArray[np.int64]
-
-
-class Prepared(Protocol):
-    """A circuit that is solved call after call."""
-
-    def solve(self, volts: Array, squares: Array | None = None) -> Array:
-        """Voltages at the outputs, [samples, outputs], for those at the inputs, [samples, inputs], V.
-
-        ``squares``, [samples], are the inputs' summed squares where they are known.
-        """
-        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,14 +48,14 @@ class _Wired:
     source: Numbers
 
     @staticmethod
-    def of(layer: Layer, firsts: Sequence[int]) -> "_Wired":
-        """The wiring of a layer; ``firsts`` are the first signals of all layers."""
+    def of(lowered: Lowered, index: int) -> "_Wired":
+        """The wiring of one of the network's layers."""
+        layer = lowered.layers[index]
         used, source = np.unique(layer.source, return_inverse=True)
-        owner = np.searchsorted(firsts, used, side="right") - 1
-        owners = {}
-        for number in np.unique(owner[used != GROUND]):
-            mine = np.flatnonzero((owner == number) & (used != GROUND))
-            first = 1 if number == _INPUT else firsts[number]
+        makers, owners = lowered.owners(used) - 1, {}
+        for number in np.unique(makers[used != GROUND]):
+            mine = np.flatnonzero(makers == number)
+            first = 1 if number == _INPUT else lowered.layers[number].first
             owners[int(number)] = (used[mine] - first, mine)
         return _Wired(owners, len(used), source.reshape(layer.source.shape))
 
@@ -89,8 +78,7 @@ class _StageRun:
     """
 
     def __init__(self, plan: Plan, index: int, engine: Native) -> None:
-        self.stage, layers = plan.stages[index], plan.lowered.layers
-        self.wired = _Wired.of(layers[index], [layer.first for layer in layers])
+        self.stage, self.wired = plan.stages[index], _Wired.of(plan.lowered, index)
         self.parts = sampled_parts(plan, self.stage)
         self.dac, self.adc = converters(plan, self.stage)
         # What is far below a converter's step no code can tell.
@@ -209,9 +197,8 @@ class _CellRun:
     """The same stage as one cell, converters and all, in an engine that runs what is written."""
 
     def __init__(self, plan: Plan, index: int, engine: Simulator) -> None:
-        layers = plan.lowered.layers
         self.plan, self.stage, self.engine = plan, plan.stages[index], engine
-        self.wired = _Wired.of(layers[index], [layer.first for layer in layers])
+        self.wired = _Wired.of(plan.lowered, index)
 
     def run(self, held: Mapping[int, Array]) -> Array:
         """As :meth:`_StageRun.run`."""

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
@@ -11,11 +10,8 @@ from ohmweave.design import Design
 from ohmweave.errors import DataError
 from ohmweave.layers import Layer, Lowered
 from ohmweave.units import Array
-from ohmweave.wiring import GROUND
 
-__all__ = ["largest", "owners", "row_scales", "scales"]
-
-Numbers = NDArray[np.int64]
+__all__ = ["row_scales", "scales"]
 
 
 def scales(lowered: Lowered, values: Array, design: Design) -> Array:
@@ -35,11 +31,11 @@ def scales(lowered: Lowered, values: Array, design: Design) -> Array:
     """
     signal, layers = design.signal, lowered.layers
     inputs = values[:, 1 : layers[0].first]
-    own = [signal.v_read / largest(inputs, "calibration data", "the inputs")]
+    own = [signal.v_read / _largest(inputs, "calibration data", "the inputs")]
     for layer in layers:
         volts = signal.v_out if layer is layers[-1] else signal.v_read
         where = f"layer {layer.nodes[0]!r}"
-        own.append(volts / largest(values[:, layer.signals], where, "the outputs on the calibration data"))
+        own.append(volts / _largest(values[:, layer.signals], where, "the outputs on the calibration data"))
     pairs = np.array([(0, 0), *(pair for number in range(len(layers)) for pair in _tied(lowered, number))])
     links = coo_matrix((np.ones(len(pairs)), pairs.T), shape=(len(own), len(own)))
     groups = connected_components(links, directed=False)[1]
@@ -51,18 +47,12 @@ def scales(lowered: Lowered, values: Array, design: Design) -> Array:
 def _tied(lowered: Lowered, number: int) -> Iterable[tuple[int, int]]:
     """Pairs of inputs and layers, 0 being the network's input, that must share a scale."""
     layer = lowered.layers[number]
-    found = owners(lowered, layer.source)
+    found = lowered.owners(layer.source)
     if layer.kind == "maximum":
         return [(number + 1, int(owner)) for owner in np.unique(found[found >= 0])]
     several = found[:, (found != found.max(axis=0)).any(axis=0)].T
     mixed = (np.unique(column[column >= 0]) for column in np.unique(several, axis=0))
     return [(int(column[0]), int(other)) for column in mixed for other in column[1:]]
-
-
-def owners(lowered: Lowered, signals: Numbers) -> Numbers:
-    """Who makes each signal: 0 for the network's input, 1 and on for the layers, -1 for ground."""
-    found = np.searchsorted([layer.first for layer in lowered.layers], signals, side="right")
-    return np.asarray(np.where(signals == GROUND, -1, found))
 
 
 def row_scales(lowered: Lowered, layer: Layer, known: Array) -> Array:
@@ -73,16 +63,11 @@ def row_scales(lowered: Lowered, layer: Layer, known: Array) -> Array:
         layer: one of them.
         known: see :func:`scales`.
     """
-    owner = owners(lowered, layer.source).max(axis=0)
+    owner = lowered.owners(layer.source).max(axis=0)
     return np.asarray(known[np.where(owner < 0, owner.max(initial=0), owner)])
 
 
-def largest(values: Array, where: str, what: str) -> float:
-    """The largest magnitude of some values.
-
-    Raises:
-        DataError: values that are all zero; says where and what they are.
-    """
+def _largest(values: Array, where: str, what: str) -> float:
     found = float(np.abs(values).max(initial=0.0))
     if found == 0.0:
         raise DataError(

@@ -1,33 +1,36 @@
 """The activation of a chip whose sums are added in numbers: arithmetic, written out as a behavioural source."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from ohmweave.circuit import Behavioural, Cell, Instance, Resistor
+from ohmweave.ops import Clip, HardSwish, Identity, LeakyRelu, Relu, Sigmoid, Tanh
 from ohmweave.units import Array
 
 __all__ = ["DigitalActivation"]
 
-_Function = tuple[Callable[..., Array], Callable[..., str]]
+_Words = Callable[..., str]
 
 
-def _gate(x: str) -> str:
-    return f"min(max({x}/6+0.5,0),1)"
+def _within(x: str, low: float, high: float) -> str:
+    """x between two limits, of which either may be infinite: SPICE has no word for that."""
+    above = f"max({x},{low!r})" if math.isfinite(low) else x
+    return f"min({above},{high!r})" if math.isfinite(high) else above
 
 
-_FUNCTIONS: Mapping[str, _Function] = {
-    "through": (lambda x: x, lambda x: x),
-    "relu": (lambda x: np.maximum(x, 0.0), lambda x: f"max({x},0)"),
-    "tanh": (np.tanh, lambda x: f"tanh({x})"),
-    "sigmoid": (lambda x: 0.5 * (1.0 + np.tanh(0.5 * x)), lambda x: f"0.5*(1+tanh(0.5*{x}))"),
-    "clip": (np.clip, lambda x, low, high: f"min(max({x},{low!r}),{high!r})"),
-    "leaky_relu": (
-        lambda x, slope: np.where(x >= 0.0, x, slope * x),
-        lambda x, slope: f"(max({x},0)+{slope!r}*min({x},0))",
-    ),
-    "hard_swish": (lambda x: x * np.clip(x / 6.0 + 0.5, 0.0, 1.0), lambda x: f"({x}*{_gate(x)})"),
+# The network's own operation of each activation, and the same in SPICE's words.
+_FUNCTIONS: Mapping[str, tuple[type[Any], _Words]] = {
+    "through": (Identity, lambda x: x),
+    "relu": (Relu, lambda x: f"max({x},0)"),
+    "tanh": (Tanh, lambda x: f"tanh({x})"),
+    "sigmoid": (Sigmoid, lambda x: f"0.5*(1+tanh(0.5*{x}))"),
+    "clip": (Clip, _within),
+    "leaky_relu": (LeakyRelu, lambda x, slope: f"(max({x},0)+{slope!r}*min({x},0))"),
+    "hard_swish": (HardSwish, lambda x: f"({x}*min(max({x}/6+0.5,0),1))"),
 }
 
 
@@ -52,7 +55,8 @@ class DigitalActivation:
 
     def respond(self, v: Array) -> Array:
         """The output in V for an input ``v`` (V)."""
-        return np.asarray(self.s_out * _FUNCTIONS[self.kind][0](v / self.s_in, *self.parameters))
+        operation = _FUNCTIONS[self.kind][0](*self.parameters)
+        return np.asarray(self.s_out * operation.forward(v / self.s_in))
 
     def value(self, x: Array) -> Array:
         """The current into one ohm that is the output, A."""

@@ -129,8 +129,7 @@ def stream_evidence(chip: Chip, x: Array, engine: Simulator, folder: Path, progr
         quiescent_w=0.0,
         beyond={"inputs": sum(piece.beyond for piece in pieces) / inputs},
         seconds={"circuit": circuit, "software": software, "total": circuit},
-        remarks=(*sampled_remarks(engine), *remarks)
-        + ((f"{resumed} samples taken up from an interrupted run",) if resumed else ()),
+        remarks=(*sampled_remarks(engine), *remarks),
         errors=_errors(pieces, names),
         measured=measured,
     )
