@@ -222,7 +222,7 @@ def test_samples_in_parts_give_what_all_give_at_once(monkeypatch: pytest.MonkeyP
     at_once = chip(small(), design).simulate(X)
     signals = at_once.plan.graph_inputs + sum(stage.values for stage in at_once.plan.stages)
     monkeypatch.setattr(sampling, "_MOST_SIGNALS", 5 * signals)
-    monkeypatch.setattr(sampling, "_MOST_ROW_VALUES", 300)
+    monkeypatch.setattr(sampling, "_MOST_VALUES", 300)
     told: list[tuple[str, int, int]] = []
     parts = list(chip(small(), design).stream(X, progress=lambda *words: told.append(words)))
     assert [(part.start, part.stop) for part, _ in parts] == [(0, 5), (5, 10), (10, 15), (15, 20), (20, 24)]

@@ -61,7 +61,7 @@ class DeviceLaw(Protocol):
         ...
 
     def slope(self, v: Array, g: Array) -> Array:
-        """di/dv in S at voltage ``v`` (V), broadcast."""
+        """di/dv in S at voltage ``v`` (V), broadcast; asked in float32 where it only serves to find a step."""
         ...
 
 

@@ -14,8 +14,8 @@ from ohmweave.circuit import Cell
 from ohmweave.errors import ConvergenceError
 from ohmweave.floorplan import Plan, Stage
 from ohmweave.layers import Lowered
+from ohmweave.patches import FaintPatches, Places, add_codes, patches
 from ohmweave.simulate import Simulator
-from ohmweave.simulate.compiled import compiled
 from ohmweave.simulate.native import Native
 from ohmweave.simulate.prepared import Prepared
 from ohmweave.simulate.threads import one_thread_each
@@ -24,8 +24,8 @@ from ohmweave.wiring import GROUND
 
 __all__ = ["Sampler", "stage_bench"]
 
-# Voltages of rows held at a time, 8 MiB of them, and of all signals.
-_MOST_ROW_VALUES = 2**20
+# Signals and outputs of a stage held at a time, 1 MiB of them, and of all stages.
+_MOST_VALUES = 2**17
 _MOST_SIGNALS = 2**24
 _INPUT = -1
 _STEP_SHARE = 1e-5
@@ -43,7 +43,7 @@ class _Wired:
         source: compact signals of the inputs at every position, [positions, inputs].
     """
 
-    owners: Mapping[int, tuple[Numbers, Numbers]]
+    owners: Mapping[int, tuple[Numbers | slice, Numbers | slice]]
     signals: int
     source: Numbers
 
@@ -52,11 +52,11 @@ class _Wired:
         """The wiring of one of the network's layers."""
         layer = lowered.layers[index]
         used, source = np.unique(layer.source, return_inverse=True)
-        makers, owners = lowered.owners(used) - 1, {}
+        makers, owners = lowered.owners(used) - 1, dict[int, tuple[Numbers | slice, Numbers | slice]]()
         for number in np.unique(makers[used != GROUND]):
             mine = np.flatnonzero(makers == number)
             first = 1 if number == _INPUT else lowered.layers[number].first
-            owners[int(number)] = (used[mine] - first, mine)
+            owners[int(number)] = (_span(used[mine] - first), _span(mine))
         return _Wired(owners, len(used), source.reshape(layer.source.shape))
 
     def gather(self, held: Mapping[int, Array], dac: Converter) -> Array:
@@ -64,7 +64,7 @@ class _Wired:
         samples = len(next(iter(held.values())))
         compact = np.zeros((samples, self.signals))
         for number, (columns, places) in self.owners.items():
-            compact[:, _span(places)] = held[number][:, _span(columns)]
+            compact[:, places] = held[number][:, columns]
         return dac.respond(compact, out=compact)
 
 
@@ -86,33 +86,33 @@ class _StageRun:
         self.circuits = _together(self.parts, self.wired.source, engine, _reach(plan, self.stage))
         digital = plan.design.coupling.digital_sums and self.stage.kind == "array"
         self.digital: DigitalActivation | None = digital_activation(self.stage) if digital else None
-        self.bias = digital_bias(plan, self.stage) if digital else np.zeros(0)
+        self.bias = digital_bias(plan, self.stage) if digital else np.zeros(self.stage.outputs)
 
     def run(self, held: Mapping[int, Array]) -> Array:
         """The stage's outputs from those of the stages before, [samples, values], V."""
-        compact, stage = self.wired.gather(held, self.dac), self.stage
-        out = np.zeros((len(compact) * stage.positions, stage.outputs))
-        if self.digital is not None:
-            out += self.bias
-        step = max(1, _MOST_ROW_VALUES // (stage.positions * max(len(part.inputs) for part in self.parts)))
-        for first in range(0, len(compact), step):
-            end = min(first + step, len(compact))
-            self._solve(compact[first:end], out[first * stage.positions : end * stage.positions])
-        return out.reshape(len(compact), -1)
+        stage, samples = self.stage, len(next(iter(held.values())))
+        out = np.empty((samples * stage.positions, stage.outputs))
+        step = max(1, _MOST_VALUES // (self.wired.signals + stage.values))
+        for first in range(0, samples, step):
+            some = slice(first, first + step)
+            compact = self.wired.gather({number: values[some] for number, values in held.items()}, self.dac)
+            self._solve(compact, out[first * stage.positions : (first + step) * stage.positions])
+        return out.reshape(samples, -1)
 
     def _solve(self, compact: Array, out: Array) -> None:
+        out[:] = self.bias
         for group in self.circuits:
-            volts, squares = np.empty((len(out), group.source.shape[1])), np.empty(len(out))
-            _fill(compact, group.source, volts, squares)
-            for circuit, outputs in group.circuits:
-                # Parts of analog sums have outputs of their own, so that adding to zero is setting.
-                _add(self._answer(circuit, volts, squares), self.adc, out, outputs)
+            left = np.arange(len(out)) if group.faint is None else group.faint.add(compact, group.source, self.adc, out)
+            if len(left):
+                volts = patches(compact, group.source, left)
+                for circuit, outputs in group.circuits:
+                    add_codes(self._answer(circuit, volts), self.adc, left, outputs, out)
         if self.digital is not None:
             out[:] = self.digital.respond(out)
 
-    def _answer(self, circuit: Prepared, volts: Array, squares: Array) -> Array:
+    def _answer(self, circuit: Prepared, volts: Array) -> Array:
         try:
-            return circuit.solve(volts, squares)
+            return circuit.solve(volts)
         except ConvergenceError as error:
             raise ConvergenceError(
                 f"{error.message} (one sample for each of {self.stage.positions} positions of each picture)",
@@ -128,10 +128,12 @@ class _Group:
     Args:
         source: compact signals of the inputs at every position, [positions, inputs].
         circuits: each with its outputs.
+        faint: all of them together, where they have tangents.
     """
 
-    source: NDArray[np.int32]
+    source: Places
     circuits: tuple[tuple[Prepared, Numbers], ...]
+    faint: FaintPatches | None
 
 
 def _together(parts: Sequence[Part], source: Numbers, engine: Native, reach: float) -> tuple[_Group, ...]:
@@ -142,48 +144,10 @@ def _together(parts: Sequence[Part], source: Numbers, engine: Native, reach: flo
     found = []
     for members in groups.values():
         circuits = tuple((engine.prepare(_bench(part), reach), part.outputs) for part in members)
+        faint = FaintPatches.of([circuit.tangent() for circuit, _ in circuits], [part.outputs for part in members])
         # Half as wide as NumPy's own indices: they take as much memory as what they fetch.
-        found.append(_Group(np.ascontiguousarray(source[:, members[0].inputs], dtype=np.int32), circuits))
+        found.append(_Group(np.ascontiguousarray(source[:, members[0].inputs], dtype=np.uint32), circuits, faint))
     return tuple(found)
-
-
-@compiled
-def _fill(compact: Array, source: NDArray[np.int32], volts: Array, squares: Array) -> None:
-    """Voltages of the inputs, [samples positions, inputs], and their summed squares, from compact signals, V."""
-    positions, inputs = source.shape
-    for sample in range(len(compact)):
-        for position in range(positions):
-            row, total = sample * positions + position, 0.0
-            for i in range(inputs):
-                value = compact[sample, source[position, i]]
-                volts[row, i] = value
-                total += value * value
-            squares[row] = total
-
-
-def _add(answer: Array, adc: Converter, out: Array, outputs: Numbers) -> None:
-    """Convert voltages, [rows, outputs], V, and add them where they belong."""
-    if adc.bits:
-        span = _span(outputs)
-        known = (1.0 / adc.step, adc.low, adc.step, 2.0**adc.bits - 1.0)
-        if isinstance(span, slice):
-            # Side by side, which is what vector units take.
-            _add_codes(answer, *known, out[:, span])
-        else:
-            out[:, span] += adc.respond(answer, out=answer)
-    else:
-        out[:, _span(outputs)] += answer
-
-
-@compiled
-def _add_codes(answer: Array, per_volt: float, low: float, step: float, top: float, out: Array) -> None:
-    """What :meth:`Converter.respond` makes of voltages, added, in one pass."""
-    shift = 0.5 - low * per_volt
-    for row in range(len(answer)):
-        volts, into = answer[row], out[row]
-        for j in range(volts.shape[0]):
-            code = min(max(np.floor(volts[j] * per_volt + shift), 0.0), top)
-            into[j] += low + step * code
 
 
 def _span(numbers: Numbers) -> "Numbers | slice":

@@ -178,7 +178,10 @@ class Coupled:
         parts = [(array, v_ports[:, span]) for array, span in zip(self.arrays, self.spans, strict=True)]
         if start is None:
             return [settle_array(array, part, **options) for array, part in parts]
-        return [solve_array(array, part, before, **options) for (array, part), before in zip(parts, start, strict=True)]
+        return [
+            before if _stands(before, part) else solve_array(array, part, before, **options)
+            for (array, part), before in zip(parts, start, strict=True)
+        ]
 
     def _excess(self, v_ports: Array, solutions: Sequence[ArraySolution], admittances: Sequence[Array]) -> Array:
         """e = F(v_P) - Y v_P of all arrays side by side, [samples, ports], A."""
@@ -197,6 +200,11 @@ class Coupled:
         with np.errstate(invalid="ignore", divide="ignore"):
             shares = [np.where(residual == 0.0, 0.0, residual / scale) for residual, scale in pairs]
         return np.asarray(np.max(shares, axis=0))
+
+
+def _stands(found: ArraySolution, v_ports: Array) -> bool:
+    """Whether a solution answers these voltages too: ports that sources hold never move."""
+    return bool(found.settled.all()) and np.array_equal(found.v_ports, v_ports)
 
 
 def _curved(placed: PlacedCrossbar) -> CurvedArray:

@@ -83,15 +83,21 @@ class CurvedArray:
         """The law of all devices together, for voltages and conductances of shape [..., m, n]."""
         return self.unbent if self.bend is None else Bent(self.unbent, self.bend)
 
-    def law_of_lanes(self, places: slice) -> DeviceLaw:
-        """The law of some of the flat places of :attr:`g_lanes`."""
-        return self.unbent if self._bend_lanes is None else Bent(self.unbent, self._bend_lanes[places])
+    def amps_of_lanes(self, v: Array, places: slice) -> Array:
+        """Currents at voltages of some of the flat places of :attr:`_g_lanes`, A."""
+        g, bend = self._g_lanes, self._bend_lanes
+        law = self.unbent if bend is None else Bent(self.unbent, bend[places])
+        return np.ascontiguousarray(law.current(v, g[places]), dtype=np.float64)
 
-    @cached_property
-    def _bend_lanes(self) -> Array | None:
-        if self.bend is None:
-            return None
-        return np.repeat(np.where(np.isnan(self.g), 1.0, self.bend), LANES)
+    def slopes_of_lanes(self, v: Array, places: slice) -> Array:
+        """Slopes there, S, in float32 where that can hold them: they only serve to find a step."""
+        short: Any = v.astype(np.float32)
+        slopes = self._slopes(short, places, *self._short_lanes)
+        return slopes if np.isfinite(slopes).all() else self._slopes(v, places, self._g_lanes, self._bend_lanes)
+
+    def _slopes(self, v: Array, places: slice, g: Array, bend: Array | None) -> Array:
+        law = self.unbent if bend is None else Bent(self.unbent, bend[places])
+        return law.slope(v, g[places])
 
     @cached_property
     def absent(self) -> NDArray[np.int64]:
@@ -104,10 +110,22 @@ class CurvedArray:
         return np.asarray(self.absent[first:end] - rows.start * self.wires.n)
 
     @cached_property
-    def g_lanes(self) -> Array:
+    def _g_lanes(self) -> Array:
         """Parameters repeated over the lanes, flat; an ordinary value stands where there is no device."""
         ordinary = np.nanmin(self.g) if len(self.absent) < self.g.size else 1.0
         return np.repeat(np.where(np.isnan(self.g), ordinary, self.g), LANES)
+
+    @cached_property
+    def _bend_lanes(self) -> Array | None:
+        if self.bend is None:
+            return None
+        return np.repeat(np.where(np.isnan(self.g), 1.0, self.bend), LANES)
+
+    @cached_property
+    def _short_lanes(self) -> Any:
+        """Parameters and bends of the lanes in float32."""
+        bend = self._bend_lanes
+        return self._g_lanes.astype(np.float32), None if bend is None else bend.astype(np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -350,10 +368,9 @@ class _Solver:
             rows = slice(first, first + len(v))
             volts(wired, first, *held, self.ohms, self.both, self.flow, v)
             places = slice(first * width, first * width + v.size)
-            law, part = self.array.law_of_lanes(places), self.array.g_lanes[places]
-            amps = np.ascontiguousarray(law.current(v.reshape(-1), part), dtype=np.float64).reshape(-1, width)
+            amps = self.array.amps_of_lanes(v.reshape(-1), places).reshape(-1, width)
             if slopes:
-                self.slopes[rows] = law.slope(v.reshape(-1), part).reshape(-1, width)
+                self.slopes[rows] = self.array.slopes_of_lanes(v.reshape(-1), places).reshape(-1, width)
             if len(self.array.absent):
                 for out in (amps, self.slopes[rows]):
                     out.reshape(-1, LANES)[self.array.absent_in(rows)] = 0.0

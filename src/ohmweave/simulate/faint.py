@@ -7,6 +7,7 @@ the tails are from their tangents and what that moves. The largest rho for which
 once; then the norm of a sample says whether the product is enough.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,11 +20,26 @@ from ohmweave.simulate.linear import Response
 from ohmweave.simulate.processor import Processor
 from ohmweave.units import Array
 
-__all__ = ["Faint"]
+__all__ = ["Faint", "Tangent"]
 
 # Share of its swing that a clamp keeps from its limits.
 _ROOM = 0.03
 _BISECTIONS = 40
+
+
+@dataclass(frozen=True, eq=False)
+class Tangent:
+    """v = constant + u from_drives, which answers every u of at most this norm.
+
+    Args:
+        reach: largest norm of the drives.
+        constant: of the watched quantities, [watched].
+        from_drives: of the watched quantities, [drives, watched].
+    """
+
+    reach: float
+    constant: Array
+    from_drives: Array
 
 
 class Faint:
@@ -61,17 +77,22 @@ class Faint:
             self._constant = place.load(watched.constant + shares @ (constant - middle), precision)
             self._from_drives = place.load((watched.to_drives + shares @ controls.to_drives).T, precision)
 
-    def is_faint(self, u: Array, squares: Array | None = None) -> NDArray[np.bool_]:
-        """Which samples this answers; what is no number is not faint.
+    def is_faint(self, u: Array) -> NDArray[np.bool_]:
+        """Which samples this answers, [samples]; what is no number is not faint.
 
         Args:
             u: what drives the circuit, [samples, drives].
-            squares: the summed squares of each sample, [samples], where they are known.
         """
         if not self.reach:
             return np.zeros(len(u), dtype=bool)
-        squares = np.einsum("ij,ij->i", u, u) if squares is None else squares
-        return np.asarray(squares <= self.reach**2)
+        return np.asarray(np.einsum("ij,ij->i", u, u) <= self.reach**2)
+
+    def tangent(self, watched: slice) -> Tangent | None:
+        """What answers faint samples with some of the watched quantities; ``None`` where none is faint."""
+        if not self.reach:
+            return None
+        constant, from_drives = (self.place.store(each) for each in (self._constant, self._from_drives))
+        return Tangent(self.reach, constant[watched], np.ascontiguousarray(from_drives[:, watched]))
 
     def solve(self, u: Array) -> Array:
         """The watched quantities of faint samples, [samples, watched]."""

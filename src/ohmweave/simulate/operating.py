@@ -12,7 +12,7 @@ from ohmweave.errors import ConvergenceError
 from ohmweave.simulate import Precision
 from ohmweave.simulate.elaborate import FlatCircuit
 from ohmweave.simulate.elements import Elements
-from ohmweave.simulate.faint import Faint
+from ohmweave.simulate.faint import Faint, Tangent
 from ohmweave.simulate.linear import respond
 from ohmweave.simulate.newton import solve_elements
 from ohmweave.simulate.processor import processor
@@ -89,19 +89,22 @@ class OperatingPoints:
         tolerance = self.arithmetic.tolerance
         return Sweeper(self.elements, controls, watched, self._place, precision=precision, tolerance=tolerance)
 
-    def solve(self, u: Array, first: int, squares: Array | None = None) -> tuple[Array, set[str]]:
+    def tangent(self, watched: slice) -> Tangent | None:
+        """What answers faint samples; ``None`` where none is faint, or another device is to compute."""
+        return None if self._faint is None or self.arithmetic.device else self._faint.tangent(watched)
+
+    def solve(self, u: Array, first: int) -> tuple[Array, set[str]]:
         """Everything watched, [samples, watched], and remarks.
 
         Args:
             u: voltages at the inputs, V, and currents into the ports of curved arrays, A, [samples, drives].
             first: number of the first of these samples, for messages.
-            squares: the summed squares of each sample of ``u``, [samples], where they are known.
 
         Raises:
             ConvergenceError: a sample that does not settle; names it.
         """
         samples = first + np.arange(len(u))
-        loud = None if self._faint is None else np.flatnonzero(~self._faint.is_faint(u, squares))
+        loud = None if self._faint is None else np.flatnonzero(~self._faint.is_faint(u))
         if self._faint is None or loud is None or 2 * len(loud) > len(u):
             return self._solve(self._sweeper, u, samples)
         # The loud ones too, which costs less than to sort them out.

@@ -7,6 +7,7 @@ import numpy as np
 
 from ohmweave.errors import ConvergenceError
 from ohmweave.simulate.coupled import Coupled
+from ohmweave.simulate.faint import Tangent
 from ohmweave.simulate.operating import OperatingPoints
 from ohmweave.simulate.threads import one_thread_each
 from ohmweave.units import Array
@@ -38,12 +39,18 @@ class Prepared:
             self.batch = batch or int(np.clip(_BATCH_BYTES / circuit.bytes_each, _FEWEST, _MOST))
         self._begun = False
 
-    def solve(self, volts: Array, squares: Array | None = None) -> Array:
+    def tangent(self) -> Tangent | None:
+        """What answers samples of small enough volts, in the bench's scale, with the voltages of its probes.
+
+        ``None`` where nothing is small enough, or a torch device is to compute.
+        """
+        return None if isinstance(self.circuit, Coupled) else self.circuit.tangent(self.circuit.slices.probes)
+
+    def solve(self, volts: Array) -> Array:
         """The voltages of the bench's probes, [samples, probes], V.
 
         Args:
             volts: at the inputs, in the bench's scale, [samples, inputs].
-            squares: the summed squares of each sample, [samples], where they are known.
 
         Raises:
             ConvergenceError: a sample that did not settle; names it, counted within this call, and the place.
@@ -53,28 +60,22 @@ class Prepared:
         if isinstance(self.circuit, Coupled):
             refuse_nonsense(volts, self.inputs)
         with one_thread_each():
-            return self.stream(volts, self.circuit.slices.probes, squares=squares)[0]
+            return self.stream(volts, self.circuit.slices.probes)[0]
 
-    def stream(
-        self, volts: Array, kept: slice, tell: Tell | None = None, squares: Array | None = None
-    ) -> tuple[Array, set[str]]:
+    def stream(self, volts: Array, kept: slice, tell: Tell | None = None) -> tuple[Array, set[str]]:
         """Some of what is watched, [samples, kept], and remarks; by whoever holds the libraries to one thread.
 
         Args:
             volts: as for :meth:`solve`.
             kept: which of the watched quantities.
             tell: told how many samples are done, of how many, after each batch.
-            squares: as for :meth:`solve`.
 
         Raises:
             ConvergenceError: a sample that did not settle; names it and the place.
         """
         watched, remarks = np.empty((len(volts), kept.stop - kept.start)), set[str]()
         for first, end in pairwise(self._edges(len(volts))):
-            if squares is None or isinstance(self.circuit, Coupled):
-                answer, remark = self.circuit.solve(volts[first:end], first)
-            else:
-                answer, remark = self.circuit.solve(volts[first:end], first, squares[first:end])
+            answer, remark = self.circuit.solve(volts[first:end], first)
             watched[first:end] = answer[:, kept]
             remarks |= remark
             if tell is not None:
