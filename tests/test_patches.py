@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ohmweave.blocks import Converter
@@ -34,6 +34,7 @@ def test_codes_are_added_at_their_rows_and_outputs_alone() -> None:
 
 @pytest.mark.parametrize("adc", [ANALOG, EIGHT], ids=["analog", "8 bits"])
 @pytest.mark.parametrize("outputs", [(1, 2, 3), (4, 0, 2)], ids=["side by side", "scattered"])
+@settings(deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), samples=st.integers(1, 40), positions=st.integers(1, 9))
 def test_faint_patches_get_the_product_and_loud_ones_are_left(
     adc: Converter, outputs: tuple[int, ...], seed: int, samples: int, positions: int
