@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from ohmweave.blocks import Converter, inverter
+from ohmweave.blocks import Converter, TwoTerminal, inverter
 from ohmweave.blocks.digital import DigitalActivation
 from ohmweave.circuit import Cell, Crossbar, CurrentSource, Instance, Resistor, Vccs, VoltageSource
 from ohmweave.design import ArrayChoice, Design
@@ -173,14 +173,12 @@ def _columns(
     low, high = (None, None) if digital else activation.limits(stage.s_out)
     last = opamp if low is None and high is None else design.opamp.cell(f"opamp_{stage.name}", low=low, high=high)
     spread = design.opamp.offset_spread
-    column = readout.cell(
-        f"readout_{stage.name}", (opamp, last), stage.r_feedback, stage.r_mixing, referenced=spread > 0.0
-    )
+    columns = _readouts(plan, stage, (opamp, last), tiles[0].name, len(outputs))
     offsets = spread * chance(design, f"{stage.name}.{tiles[0].name}.offsets").standard_normal(
         (len(outputs), readout.opamps)
     )
     shape = None if digital else activation.cell(f"activation_{stage.name}", design.opamp, stage.s_pre, stage.s_out)
-    for j, mine in zip(outputs, offsets, strict=True):
+    for j, column, mine in zip(outputs, columns, offsets, strict=True):
         lines = tuple(f"c{j * readout.lines + p}" for p in range(readout.lines))
         references = tuple(f"os{j}_{p}" for p in range(readout.opamps)) if spread else ()
         volts = zip(references, mine, strict=False)
@@ -189,6 +187,22 @@ def _columns(
         if shape is not None:
             parts.append(Instance(f"act{j}", shape, (f"a{j}", f"y{j}")))
     return parts
+
+
+def _readouts(plan: Plan, stage: Stage, opamps: tuple[Cell, Cell], tile: str, count: int) -> list[Cell]:
+    """The readouts of some outputs; those whose loops are the same are one cell."""
+    design, readout = plan.design, plan.readout
+    ohms = readout.resistances(stage.r_feedback, stage.r_mixing)
+    stream = chance(design, f"{stage.name}.{tile}.feedback")
+    name = f"{stage.name}_{tile}"
+    loops = design.feedback.loops(f"loop_{name}", ohms, count, design.device, design.effects, stream)
+    referenced, cells = design.opamp.offset_spread > 0.0, dict[tuple[TwoTerminal, ...], Cell]()
+    nominal = tuple(Resistor(each) for each in ohms)
+    for number, parts in enumerate(loops):
+        if parts not in cells:
+            called = f"readout_{stage.name}" if parts == nominal else f"readout_{name}_{number}"
+            cells[parts] = readout.cell(called, opamps, parts, referenced=referenced)
+    return [cells[parts] for parts in loops]
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,6 +14,7 @@ from ohmweave.blocks import (
     ClampedDifference,
     ClipClamp,
     Driver,
+    Feedback,
     Finite,
     HardSwishProduct,
     Ideal,
@@ -23,9 +24,11 @@ from ohmweave.blocks import (
     OpAmp,
     OutputClamp,
     QuarterSquare,
+    ResistorFeedback,
     SigmoidPair,
     TanhPair,
     activations,
+    feedbacks,
     maxima,
     multipliers,
     opamps,
@@ -51,6 +54,7 @@ class Design:
         array: tile size and wires.
         scheme: how weights become conductances.
         opamp: the amplifier of every readout, activation and inverter.
+        feedback: what the resistances in the loops of the readouts are made of.
         driver: what drives the rows of the first stage and the bias rows, and every row of a sampled chip.
         relu, tanh, sigmoid, clip, leaky_relu, hard_swish: the circuits of the activations.
         multiplier: what makes the product of two signals.
@@ -68,6 +72,7 @@ class Design:
     array: ArrayChoice = field(default_factory=ArrayChoice)
     scheme: Scheme = field(default_factory=Pair)
     opamp: OpAmp = field(default_factory=Finite)
+    feedback: Feedback = field(default_factory=ResistorFeedback)
     driver: Driver = field(default_factory=Driver)
     relu: Activation = field(default_factory=OutputClamp)
     tanh: Activation = field(default_factory=TanhPair)
@@ -169,7 +174,7 @@ _PLAIN: Mapping[str, type[Any]] = {
 
 def _kinds() -> dict[str, dict[str, type[Any]]]:
     parts = {"device": devices(), "scheme": schemes(), "opamp": opamps(), _EFFECTS: effects()}
-    return {**parts, "multiplier": multipliers(), "maximum": maxima(), **activations()}
+    return {**parts, "feedback": feedbacks(), "multiplier": multipliers(), "maximum": maxima(), **activations()}
 
 
 def _write_section(section: str, choice: Any) -> list[str]:

@@ -162,7 +162,8 @@ def column(readout: Readout, opamp: OpAmp, limits: tuple[float | None, float | N
     lines = tuple(f"c{q}" for q in range(readout.lines))
     ports = tuple(f"x{q}" for q in range(readout.lines))
     shape = after.cell("activation", opamp, scale_in(after), S_OUT)
-    parts = [Instance("dut", readout.cell("readout", (inner, last), 10e3, 10e3), (*lines, "y"))]
+    loops = [Resistor(ohms) for ohms in readout.resistances(10e3, 10e3)]
+    parts = [Instance("dut", readout.cell("readout", (inner, last), loops), (*lines, "y"))]
     parts += [Instance(f"r{q}", Resistor(20e3), (ports[q], lines[q])) for q in range(readout.lines)]
     parts += [] if shape is None else [Instance("act", shape, ("y", "out"))]
     # Within the swing of what stands before the last op-amp, and to the swing of what the lines' sum makes.

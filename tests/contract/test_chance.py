@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ohmweave.analysis.deviation import deviation
-from ohmweave.blocks import Driver, Finite
+from ohmweave.blocks import Driver, Finite, MemristorFeedback, ResistorFeedback, SwitchedFeedback
 from ohmweave.chip import Chip
 from ohmweave.design import CouplingChoice, Design
 from ohmweave.devices import Sinh
@@ -29,6 +29,15 @@ CHOICES: dict[str, dict[str, Any]] = {
     "offsets": {"opamp": Finite(offset_spread=2e-3)},
     "offsets of single columns": {"opamp": Finite(offset_spread=2e-3), "scheme": RowPair()},
     "noise": {"driver": Driver(noise=5e-3)},
+    "resistors": {"feedback": ResistorFeedback(0.02)},
+    "switched capacitors": {"feedback": SwitchedFeedback()},
+    "memristors": {"feedback": MemristorFeedback(), "effects": (Gaussian(0.02),)},
+    "memristors of single columns": {
+        "feedback": MemristorFeedback(),
+        "effects": (Gaussian(0.02),),
+        "scheme": RowPair(),
+    },
+    "nonlinear memristors": {"feedback": MemristorFeedback(), "effects": (Curvature(0.1),), "device": Sinh()},
 }
 
 

@@ -20,11 +20,15 @@ EVERY_OPAMP = pytest.mark.parametrize("opamp", OPAMPS.values(), ids=OPAMPS)
 EVERY_READOUT = pytest.mark.parametrize("readout", [kind() for kind in readouts().values()], ids=readouts())
 
 
+def resistors(readout: Readout, r_feedback: float, r_mixing: float) -> list[Resistor]:
+    return [Resistor(ohms) for ohms in readout.resistances(r_feedback, r_mixing)]
+
+
 def jig(readout: Readout, opamp: OpAmp, *, floor: float | None = None, load: float | None = None) -> Cell:
     """A readout whose lines are fed 1 A for each volt at i0, i1, ..."""
     inner = opamp.cell("opamp")
     last = inner if floor is None else opamp.cell("opamp_floor", floor)
-    column = readout.cell("readout", (inner, last), R_FEEDBACK, R_MIXING)
+    column = readout.cell("readout", (inner, last), resistors(readout, R_FEEDBACK, R_MIXING))
     lines = tuple(f"c{q}" for q in range(readout.lines))
     drives = [Instance(f"g{q}", Vccs(1.0), ("0", f"c{q}", f"i{q}", "0")) for q in range(readout.lines)]
     loads = [] if load is None else [Instance("load", Resistor(load), ("out", "0"))]

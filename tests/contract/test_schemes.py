@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ohmweave.bench import Bench, Waves
 from ohmweave.blocks import Ideal, readouts
-from ohmweave.circuit import Cell, Crossbar, Instance
+from ohmweave.circuit import Cell, Crossbar, Instance, Resistor
 from ohmweave.schemes import Scheme, schemes
 from ohmweave.units import Array
 
@@ -102,7 +102,7 @@ def test_the_schemes_own_readout_makes_the_sums_with_their_sign(scheme: Scheme, 
     w, v = weights(4, 3, 8), np.random.default_rng(8).uniform(-0.5, 0.5, (5, 4))
     bar, readout, opamp, r_f = array(scheme, w), readouts()[scheme.readout](), Ideal().cell("opamp"), 5e3
     assert readout.lines == scheme.lines_per_output
-    column = readout.cell("readout", (opamp, opamp), r_f, r_f)
+    column = readout.cell("readout", (opamp, opamp), [Resistor(ohms) for ohms in readout.resistances(r_f, r_f)])
     ends = [bar.cols[j * readout.lines : (j + 1) * readout.lines] for j in range(w.shape[1])]
     outs = tuple(f"y{j}" for j in range(w.shape[1]))
     columns = [Instance(f"ro{j}", column, (*lines, outs[j])) for j, lines in enumerate(ends)]

@@ -10,15 +10,19 @@ from ohmweave.blocks.hard_swish import HardSwishProduct
 from ohmweave.blocks.leaky import LeakyRectifier
 from ohmweave.blocks.line import Driver, inverter
 from ohmweave.blocks.maximum import ClampedDifference
+from ohmweave.blocks.memristor_feedback import MemristorFeedback
 from ohmweave.blocks.multiplier import QuarterSquare
 from ohmweave.blocks.opamp import Finite, Ideal
-from ohmweave.blocks.protocols import Activation, Maximum, Multiplier, OpAmp, Readout
+from ohmweave.blocks.protocols import Activation, Feedback, Maximum, Multiplier, OpAmp, Readout, TwoTerminal
+from ohmweave.blocks.resistor_feedback import ResistorFeedback
+from ohmweave.blocks.switched_feedback import SwitchedFeedback
 from ohmweave.blocks.transimpedance import Transimpedance
 from ohmweave.blocks.two_opamp import TwoOpAmp
 from ohmweave.registry import merge
 
 __all__ = [
     "BUILTIN_CLIPS",
+    "BUILTIN_FEEDBACKS",
     "BUILTIN_HARD_SWISHES",
     "BUILTIN_LEAKY_RELUS",
     "BUILTIN_MAXIMA",
@@ -34,23 +38,29 @@ __all__ = [
     "Converter",
     "DigitalActivation",
     "Driver",
+    "Feedback",
     "Finite",
     "HardSwishProduct",
     "Ideal",
     "LeakyRectifier",
     "Maximum",
+    "MemristorFeedback",
     "Multiplier",
     "OpAmp",
     "OutputClamp",
     "PrecisionRectifier",
     "QuarterSquare",
     "Readout",
+    "ResistorFeedback",
     "SigmoidPair",
+    "SwitchedFeedback",
     "TanhPair",
     "Through",
     "Transimpedance",
     "TwoOpAmp",
+    "TwoTerminal",
     "activations",
+    "feedbacks",
     "inverter",
     "maxima",
     "multipliers",
@@ -59,6 +69,11 @@ __all__ = [
 ]
 
 BUILTIN_OPAMPS: dict[str, type[Any]] = {"finite": Finite, "ideal": Ideal}
+BUILTIN_FEEDBACKS: dict[str, type[Any]] = {
+    "resistor": ResistorFeedback,
+    "memristor": MemristorFeedback,
+    "switched": SwitchedFeedback,
+}
 BUILTIN_READOUTS: dict[str, type[Any]] = {"two_opamp": TwoOpAmp, "transimpedance": Transimpedance}
 BUILTIN_RELUS: dict[str, type[Any]] = {"clamp": OutputClamp, "rectifier": PrecisionRectifier}
 BUILTIN_TANHS: dict[str, type[Any]] = {"differential_pair": TanhPair}
@@ -73,6 +88,11 @@ BUILTIN_MAXIMA: dict[str, type[Any]] = {"clamped_difference": ClampedDifference}
 def opamps() -> dict[str, type[Any]]:
     """Every op-amp known, by the name a design calls it."""
     return merge("ohmweave.opamps", BUILTIN_OPAMPS)
+
+
+def feedbacks() -> dict[str, type[Any]]:
+    """Everything that readouts' loops can be made of, by the name a design calls it."""
+    return merge("ohmweave.feedbacks", BUILTIN_FEEDBACKS)
 
 
 def readouts() -> dict[str, type[Any]]:

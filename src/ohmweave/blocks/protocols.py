@@ -1,11 +1,19 @@
 """What a block is to the rest: one protocol for each kind of circuit around the crossbars."""
 
+from collections.abc import Sequence
 from typing import ClassVar, Protocol
 
-from ohmweave.circuit import Cell
+from numpy.random import Generator
+
+from ohmweave.circuit import Cell, Resistor
+from ohmweave.devices import Device
+from ohmweave.effects import Effect
 from ohmweave.units import Array
 
-__all__ = ["Activation", "Maximum", "Multiplier", "OpAmp", "Readout"]
+__all__ = ["Activation", "Feedback", "Maximum", "Multiplier", "OpAmp", "Readout", "TwoTerminal"]
+
+# A cell of these has the ports p and n.
+TwoTerminal = Resistor | Cell
 
 
 class OpAmp(Protocol):
@@ -55,10 +63,16 @@ class Readout(Protocol):
         """The inner resistor in ohm that keeps inner op-amps within ``swing`` (V) up to ``i_max`` (A)."""
         ...
 
+    def resistances(self, r_feedback: float, r_mixing: float) -> tuple[float, ...]:
+        """What stands in its loops, ohm: the inner resistances, and last the feedback."""
+        ...
+
     def cell(
-        self, name: str, opamps: tuple[Cell, Cell], r_feedback: float, r_mixing: float, *, referenced: bool = False
+        self, name: str, opamps: tuple[Cell, Cell], loops: Sequence[TwoTerminal], *, referenced: bool = False
     ) -> Cell:
-        """The circuit from the cells of an inner and of the last op-amp and the resistors (ohm).
+        """The circuit from the cells of an inner and of the last op-amp and what is in its loops.
+
+        ``loops`` are parts of two terminals in the order of :meth:`resistances`.
 
         Where it is ``referenced``, ports ref0.. follow, one an op-amp, to which its positive input is joined
         instead of ground: an offset of its own.
@@ -67,6 +81,27 @@ class Readout(Protocol):
 
     def respond(self, i: Array, macro: tuple[float, ...], r_feedback: float, r_mixing: float) -> Array:
         """Unloaded output in V, shape [...], for line currents ``i``, shape [..., lines], A."""
+        ...
+
+
+class Feedback(Protocol):
+    """What the resistances in the loops of readouts are made of."""
+
+    note: ClassVar[str]
+
+    def loops(
+        self, name: str, ohms: Sequence[float], columns: int, device: Device, effects: Sequence[Effect], rng: Generator
+    ) -> list[tuple[TwoTerminal, ...]]:
+        """For every column its parts of two terminals, one for each resistance.
+
+        Args:
+            name: what the names of cells begin with.
+            ohms: the resistances of one column, ohm.
+            columns: how many columns there are.
+            device: the memristor of the arrays.
+            effects: what happens to programmed memristors.
+            rng: all chance of it.
+        """
         ...
 
 

@@ -1,14 +1,16 @@
 """The transimpedance column: one bit line, one op-amp."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
+from ohmweave.blocks.protocols import TwoTerminal
 from ohmweave.circuit import Cell, Instance, Resistor
 from ohmweave.units import Array
 
-__all__ = ["Transimpedance"]
+__all__ = ["Transimpedance", "told"]
 
 
 @dataclass(frozen=True)
@@ -22,16 +24,22 @@ class Transimpedance:
         """There is none to size: R_f itself, ohm."""
         return r_feedback
 
+    def resistances(self, r_feedback: float, r_mixing: float) -> tuple[float, ...]:
+        """R_f, ohm."""
+        return (r_feedback,)
+
     def cell(
-        self, name: str, opamps: tuple[Cell, Cell], r_feedback: float, r_mixing: float, *, referenced: bool = False
+        self, name: str, opamps: tuple[Cell, Cell], loops: Sequence[TwoTerminal], *, referenced: bool = False
     ) -> Cell:
-        """The circuit, ports c0, out; arguments as in :meth:`ohmweave.blocks.TwoOpAmp.cell`."""
+        """The circuit, ports c0, out; arguments as in :meth:`ohmweave.blocks.TwoOpAmp.cell`, R_f alone in its loops."""
         references = ("ref0",) if referenced else ()
+        (feedback,) = loops
         parts = (
             Instance("op1", opamps[1], (*(references or ("0",)), "c0", "out")),
-            Instance("f", Resistor(r_feedback), ("c0", "out")),
+            Instance("f", feedback, ("c0", "out")),
         )
-        return Cell(name, ("c0", "out", *references), parts, note=f"transimpedance column, r_f {r_feedback:.6g} ohm")
+        note = f"transimpedance column, {told('r_f', feedback)}"
+        return Cell(name, ("c0", "out", *references), parts, note=note)
 
     def respond(self, i: Array, macro: tuple[float, ...], r_feedback: float, r_mixing: float) -> Array:
         """Unloaded output in V within the swing for line currents ``i``, shape [..., 1], A.
@@ -41,3 +49,8 @@ class Transimpedance:
         gain, r_out, offset = macro[:3]
         # out = A (V_os - n) + R_o I  and  n = out + R_f I.
         return np.asarray((gain * offset + (r_out - gain * r_feedback) * i[..., 0]) / (1.0 + gain))
+
+
+def told(name: str, part: TwoTerminal) -> str:
+    """A part of a loop in a netlist's comment."""
+    return f"{name} {part.ohms:.6g} ohm" if isinstance(part, Resistor) else f"{name} of {part.note}"

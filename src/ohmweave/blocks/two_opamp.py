@@ -1,11 +1,14 @@
 """The two-op-amp column: a pair of bit lines to one voltage."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
-from ohmweave.circuit import Cell, Instance, Resistor
+from ohmweave.blocks.protocols import TwoTerminal
+from ohmweave.blocks.transimpedance import told
+from ohmweave.circuit import Cell, Instance
 from ohmweave.units import Array
 
 __all__ = ["TwoOpAmp"]
@@ -27,29 +30,33 @@ class TwoOpAmp:
         """R_m = min(R_f, swing / I_max), ohm; I_max (A) the largest current of a plus line."""
         return r_feedback if i_max == 0.0 else min(r_feedback, swing / i_max)
 
+    def resistances(self, r_feedback: float, r_mixing: float) -> tuple[float, ...]:
+        """R_m twice, and R_f, ohm."""
+        return r_mixing, r_mixing, r_feedback
+
     def cell(
-        self, name: str, opamps: tuple[Cell, Cell], r_feedback: float, r_mixing: float, *, referenced: bool = False
+        self, name: str, opamps: tuple[Cell, Cell], loops: Sequence[TwoTerminal], *, referenced: bool = False
     ) -> Cell:
         """The circuit, ports c0 (plus line), c1 (minus line), out.
 
         Args:
             name: the cell's name.
             opamps: the cells of the first and of the last op-amp.
-            r_feedback: R_f, ohm.
-            r_mixing: R_m, ohm.
+            loops: R_m around the first op-amp, R_m behind it, and R_f.
             referenced: whether ports ref0 and ref1 take the op-amps' positive inputs, which else are grounded.
         """
         first, last = opamps
+        around, behind, feedback = loops
         references = ("ref0", "ref1") if referenced else ()
         plus = references or ("0", "0")
         parts = (
             Instance("op1", first, (plus[0], "c0", "inv")),
-            Instance("m1", Resistor(r_mixing), ("c0", "inv")),
-            Instance("m2", Resistor(r_mixing), ("inv", "c1")),
+            Instance("m1", around, ("c0", "inv")),
+            Instance("m2", behind, ("inv", "c1")),
             Instance("op2", last, (plus[1], "c1", "out")),
-            Instance("f", Resistor(r_feedback), ("c1", "out")),
+            Instance("f", feedback, ("c1", "out")),
         )
-        note = f"two-op-amp column, r_f {r_feedback:.6g} ohm, r_m {r_mixing:.6g} ohm"
+        note = f"two-op-amp column, {told('r_f', feedback)}, {told('r_m', around)}"
         return Cell(name, ("c0", "c1", "out", *references), parts, note=note)
 
     def respond(self, i: Array, macro: tuple[float, ...], r_feedback: float, r_mixing: float) -> Array:

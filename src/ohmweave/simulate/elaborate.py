@@ -70,6 +70,11 @@ class _Programmed:
     law: DeviceLaw
     g: float
 
+    @property
+    def anchor(self) -> float:
+        """Slope at rest, S: a device may be the only feedback of an op-amp."""
+        return float(self.slope(np.zeros(())))
+
     def value(self, x: Array) -> Array:
         return self.law.current(x, np.float64(self.g))  # type: ignore[arg-type]
 

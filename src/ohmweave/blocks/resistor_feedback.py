@@ -1,0 +1,54 @@
+"""Resistors in the loops of the readouts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.random import Generator
+
+from ohmweave.blocks.protocols import TwoTerminal
+from ohmweave.circuit import Resistor
+from ohmweave.devices import Device
+from ohmweave.effects import Effect
+from ohmweave.errors import DesignError
+
+__all__ = ["ResistorFeedback"]
+
+_MOST = 0.3
+# So many standard deviations no resistor is off: it would come near nothing.
+_FURTHEST = 3.0
+
+
+@dataclass(frozen=True)
+class ResistorFeedback:
+    """R (1 + sigma z), z drawn for each resistor from a normal distribution, held within 3 sigma.
+
+    Args:
+        mismatch: sigma, from one resistor to the next, relative; polysilicon of some square micrometres has about
+            0.01, of a thousand about 0.001 (Hastings, The Art of Analog Layout, 2nd ed., 2006, chapter 7).
+
+    Raises:
+        DesignError: a spread that is none.
+    """
+
+    mismatch: float = 0.0
+    note: ClassVar[str] = "resistors"
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.mismatch <= _MOST:
+            raise DesignError(
+                f"expected a spread from 0 to {_MOST:g}, found {self.mismatch:g}",
+                where="feedback.mismatch",
+                remedy="try mismatch = 0.01",
+            )
+
+    def loops(
+        self, name: str, ohms: Sequence[float], columns: int, device: Device, effects: Sequence[Effect], rng: Generator
+    ) -> list[tuple[TwoTerminal, ...]]:
+        """As :meth:`ohmweave.blocks.Feedback.loops`."""
+        if not self.mismatch:
+            return [tuple(Resistor(each) for each in ohms)] * columns
+        off = np.clip(rng.standard_normal((columns, len(ohms))), -_FURTHEST, _FURTHEST)
+        real = np.asarray(ohms) * (1.0 + self.mismatch * off)
+        return [tuple(Resistor(float(each)) for each in row) for row in real]
