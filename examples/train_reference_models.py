@@ -54,7 +54,7 @@ class Recipe:
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {
         "lenet5_mnist": Recipe(epochs=12, rate=0.05, shift=2, mirror=False, bfloat16=False),
-        "vgg7_cifar10": Recipe(epochs=16, rate=0.1),
+        "vgg7_cifar10": Recipe(epochs=10, rate=0.1),
         "resnet20_cifar10": Recipe(epochs=26, rate=0.2),
         "mobilenetv3_cifar10": Recipe(epochs=14, rate=0.2, decay=2e-4, bfloat16=False),
         "resnet20_cifar100": Recipe(epochs=44, rate=0.2, smoothing=0.1),

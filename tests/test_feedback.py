@@ -49,12 +49,14 @@ def chip(**choices: Any) -> Chip:
 X = rng(5).uniform(0.0, 1.0, (30, 6))
 
 
-@given(st.floats(1e2, 1e8))
-def test_a_network_of_memristors_has_the_resistance_asked_within_the_range_of_its_devices(wanted: float) -> None:
-    p, s = MemristorFeedback().arrangement(wanted, Linear().g_range)
-    low, high = Linear().g_range
-    assert low * (1 - 1e-9) <= s / (p * wanted) <= high * (1 + 1e-9)
-    (parts,) = MemristorFeedback().loops("loop", (wanted,), 1, Linear(), (), rng())
+@given(st.floats(1e3, 1e6), st.floats(1.05, 200.0))
+def test_a_network_of_memristors_has_the_resistance_asked_within_the_range_of_its_devices(
+    wanted: float, ratio: float
+) -> None:
+    device = Linear(100e-6 / ratio, 100e-6)
+    p, s = MemristorFeedback().arrangement(wanted, device.g_range)
+    assert device.g_off * (1 - 1e-8) <= s / (p * wanted) <= device.g_on * (1 + 1e-8)
+    (parts,) = MemristorFeedback().loops("loop", (wanted,), 1, device, (), rng())
     assert isinstance(parts[0], Resistor)
     assert parts[0].ohms == pytest.approx(wanted, rel=1e-9)
 
@@ -66,6 +68,7 @@ def test_as_few_memristors_as_possible() -> None:
     assert arrangement(3e6, (1e-6, 100e-6)) == (1, 3)
     # 40 to 100 uS: no single device has 30 kohm, and two in series have.
     assert arrangement(30e3, (40e-6, 100e-6)) == (1, 2)
+    assert arrangement(15e3, (90e-6, 100e-6)) == (2, 3)
 
 
 def test_exact_resistors_are_what_is_asked() -> None:
@@ -101,6 +104,19 @@ def test_loops_of_nonlinear_memristors_are_circuits_of_the_device() -> None:
     scales = {part.params["s"] for part in one.parts if not hasattr(part, "g")}
     assert len(scales) == 2
     assert 1.0 not in scales
+
+
+def test_loops_that_are_alike_are_one_cell() -> None:
+    loops = MemristorFeedback().loops("loop", OHMS, 9, Sinh(), (), rng())
+    assert len(set(loops)) == 1
+    assert len({cell.name for parts in loops for cell in parts if isinstance(cell, Cell)}) == 2
+
+
+def test_what_cannot_be_made_is_told_with_its_stage() -> None:
+    with pytest.raises(
+        DesignError, match=r"^stage s0, feedback: expected resistances up to that of one unit, 1000 ohm, "
+    ):
+        chip(feedback=SwitchedFeedback(1e9, 1e-12)).simulate(X)
 
 
 def test_what_changes_all_devices_alike_leaves_the_gain_of_memristor_feedback() -> None:
@@ -153,7 +169,7 @@ def test_designs_name_their_feedback() -> None:
         ),
         (
             lambda: SwitchedFeedback().units(20e6),
-            "feedback: expected resistances up to that of one unit, 5 Mohm, found 20 Mohm; "
+            "feedback: expected resistances up to that of one unit, 5e+06 ohm, found 2e+07 ohm; "
             "lower feedback.clock or feedback.unit",
         ),
     ],

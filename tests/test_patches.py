@@ -80,3 +80,10 @@ def test_what_is_no_number_is_left() -> None:
     out = np.zeros((3, 3))
     assert 1 in made.add(compact, source, EIGHT, out)
     assert np.isfinite(out).all()
+
+
+def test_any_rows_are_gathered() -> None:
+    compact, source, _ = stage(3, 7, 4)
+    rows = np.array([27, 0, 13, 13])
+    expected = [compact[row // 4, source[row % 4]] for row in rows]
+    np.testing.assert_array_equal(patches(compact, source, rows), expected)

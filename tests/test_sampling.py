@@ -21,7 +21,7 @@ from ohmweave.build import converters
 from ohmweave.chip import Chip, Run
 from ohmweave.design import ArrayChoice, CouplingChoice, Design
 from ohmweave.effects import Gaussian
-from ohmweave.errors import DesignError
+from ohmweave.errors import ConvergenceError, DesignError
 from ohmweave.graph import Flatten, Graph, Input, Linear, Node, Op, Relu
 from ohmweave.mapping import _coded, plan
 from ohmweave.ops import Add, AveragePool, BatchNorm, Clip, Conv, GlobalAveragePool, HardSigmoid, MaxPool, Mul
@@ -266,3 +266,15 @@ def test_wires_move_a_chip_and_more_of_them_move_it_more() -> None:
     ]
     assert distances == sorted(distances)
     assert distances[1] > LIMITS
+
+
+@pytest.mark.parametrize("coupling", [{}, {"sums": "digital", "dac_bits": 8, "adc_bits": 8}], ids=["analog", "digital"])
+def test_what_is_no_number_is_named_by_its_picture_and_position(
+    coupling: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sampling, "_MOST_VALUES", 300)
+    made = chip(small(), sampled(Design(), **coupling))
+    volts = made.plan.input_volts(X)
+    volts[17] = np.nan
+    with pytest.raises(ConvergenceError, match=r"^stage s0, .*: that is position 0 of picture 17; "):
+        list(Sampler(made.plan, Native()).run(volts))

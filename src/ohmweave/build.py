@@ -14,6 +14,7 @@ from ohmweave.blocks.digital import DigitalActivation
 from ohmweave.circuit import Cell, Crossbar, CurrentSource, Instance, Resistor, Vccs, VoltageSource
 from ohmweave.design import ArrayChoice, Design
 from ohmweave.devices import bent
+from ohmweave.errors import DesignError
 from ohmweave.floorplan import Plan, Stage, Tile, chance
 from ohmweave.units import Array
 from ohmweave.wiring import GROUND
@@ -56,7 +57,7 @@ def build(plan: Plan) -> Cell:
         nets = (*row_nets(plan, index), *output_nets(stage))
         parts.append(Instance(stage.name, _stage_cell(plan, stage, opamp), nets))
     ports = (*input_nets(plan), *output_nets(plan.stages[-1]))
-    note = f"the whole network: {len(plan.stages)} stages, {plan.devices} memristors"
+    note = f"the whole network: {len(plan.stages)} stages, {plan.devices} memristors in arrays"
     return Cell("chip", ports, tuple(parts), note=note)
 
 
@@ -195,7 +196,10 @@ def _readouts(plan: Plan, stage: Stage, opamps: tuple[Cell, Cell], tile: str, co
     ohms = readout.resistances(stage.r_feedback, stage.r_mixing)
     stream = chance(design, f"{stage.name}.{tile}.feedback")
     name = f"{stage.name}_{tile}"
-    loops = design.feedback.loops(f"loop_{name}", ohms, count, design.device, design.effects, stream)
+    try:
+        loops = design.feedback.loops(f"loop_{name}", ohms, count, design.device, design.effects, stream)
+    except DesignError as error:
+        raise DesignError(error.message, where=f"stage {stage.name}, {error.where}", remedy=error.remedy) from error
     referenced, cells = design.opamp.offset_spread > 0.0, dict[tuple[TwoTerminal, ...], Cell]()
     nominal = tuple(Resistor(each) for each in ohms)
     for number, parts in enumerate(loops):

@@ -94,4 +94,8 @@ class SimulationError(EngineError):
 
 
 class ConvergenceError(EngineError):
-    """A solve that did not reach its tolerance."""
+    """A solve that did not reach its tolerance; ``sample`` is the number of that which the message names, if any."""
+
+    def __init__(self, message: str, *, where: str = "", remedy: str = "", sample: int | None = None) -> None:
+        super().__init__(message, where=where, remedy=remedy)
+        self.sample = sample

@@ -33,8 +33,9 @@ def patches(compact: Array, source: Places, rows: Numbers) -> Array:
         source: signals of the inputs at every position, [positions, inputs].
         rows: numbers of the rows.
     """
-    samples, positions = np.divmod(rows, len(source))
-    return compact[samples[:, None], source[positions]]
+    out = np.empty((len(rows), source.shape[1]))
+    _gather(compact, source, rows, out, np.empty(len(rows)))
+    return out
 
 
 def add_codes(answer: Array, adc: Converter, rows: Numbers, outputs: Numbers, out: Array) -> None:
@@ -49,7 +50,7 @@ class FaintPatches:
     Args:
         reach: largest norm of such a patch, V.
         weights: answers to one volt at each input, and then without any, [inputs + 1, outputs].
-        outputs: which outputs of the stage these are, each once.
+        outputs: which outputs of the stage these are.
     """
 
     reach: float
@@ -73,7 +74,7 @@ class FaintPatches:
             compact: held signals, [samples, signals], V.
             source: signals of the inputs at every position, [positions, inputs].
             adc: converter of every output.
-            out: of the stage, [rows, outputs], V.
+            out: of the stage, [rows, outputs], V; contiguous.
 
         Returns:
             The rows whose patches are not faint; nothing is added there.
@@ -101,7 +102,7 @@ def _add_products(
     for first in range(0, len(out), _ROWS):
         end = min(first + _ROWS, len(out))
         rows = end - first
-        _gather(compact, source, first, patch[:rows], squares[first:end])
+        _gather(compact, source, np.arange(first, end), patch[:rows], squares[first:end])
         np.dot(patch[:rows], weights, answer[:rows])
         if staircase is not None:
             _convert(answer.reshape(-1), staircase)
@@ -112,18 +113,18 @@ def _add_products(
 
 
 @compiled
-def _gather(compact: Array, source: Places, first: int, patch: Array, squares: Array) -> None:
-    """Patches of some rows from ``first`` on, all but their last column, and their summed squares."""
+def _gather(compact: Array, source: Places, rows: Numbers, patch: Array, squares: Array) -> None:
+    """Patches of some rows, in the first columns of ``patch``, and their summed squares."""
     positions, inputs = source.shape
-    for row in range(len(patch)):
-        sample = (first + row) // positions
-        signals, places, into = compact[sample], source[first + row - sample * positions], patch[row]
+    for k in range(len(rows)):
+        sample = rows[k] // positions
+        signals, places, into = compact[sample], source[rows[k] - sample * positions], patch[k]
         for i in range(inputs):
             into[i] = signals[places[i]]
         total = 0.0
         for i in range(inputs):
             total += into[i] * into[i]
-        squares[row] = total
+        squares[k] = total
 
 
 @compiled

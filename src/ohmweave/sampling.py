@@ -96,26 +96,30 @@ class _StageRun:
         for first in range(0, samples, step):
             some = slice(first, first + step)
             compact = self.wired.gather({number: values[some] for number, values in held.items()}, self.dac)
-            self._solve(compact, out[first * stage.positions : (first + step) * stage.positions])
+            self._solve(compact, out[first * stage.positions : (first + step) * stage.positions], first)
         return out.reshape(samples, -1)
 
-    def _solve(self, compact: Array, out: Array) -> None:
+    def _solve(self, compact: Array, out: Array, first: int) -> None:
         out[:] = self.bias
         for group in self.circuits:
             left = np.arange(len(out)) if group.faint is None else group.faint.add(compact, group.source, self.adc, out)
             if len(left):
                 volts = patches(compact, group.source, left)
                 for circuit, outputs in group.circuits:
-                    add_codes(self._answer(circuit, volts), self.adc, left, outputs, out)
+                    rows = first * self.stage.positions + left
+                    add_codes(self._answer(circuit, volts, rows), self.adc, left, outputs, out)
         if self.digital is not None:
             out[:] = self.digital.respond(out)
 
-    def _answer(self, circuit: Prepared, volts: Array) -> Array:
+    def _answer(self, circuit: Prepared, volts: Array, rows: Numbers) -> Array:
         try:
             return circuit.solve(volts)
         except ConvergenceError as error:
+            if error.sample is None:
+                raise
+            picture, position = divmod(int(rows[error.sample]), self.stage.positions)
             raise ConvergenceError(
-                f"{error.message} (one sample for each of {self.stage.positions} positions of each picture)",
+                f"{error.message}: that is position {position} of picture {picture}",
                 where=f"stage {self.stage.name}, {error.where}",
                 remedy=error.remedy,
             ) from error

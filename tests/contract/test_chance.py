@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ohmweave.analysis.deviation import deviation
-from ohmweave.blocks import Driver, Finite, MemristorFeedback, ResistorFeedback, SwitchedFeedback
+from ohmweave.blocks import Driver, Finite, MemristorFeedback, ResistorFeedback, SwitchedFeedback, feedbacks
 from ohmweave.chip import Chip
 from ohmweave.design import CouplingChoice, Design
 from ohmweave.devices import Sinh
@@ -30,7 +30,7 @@ CHOICES: dict[str, dict[str, Any]] = {
     "offsets of single columns": {"opamp": Finite(offset_spread=2e-3), "scheme": RowPair()},
     "noise": {"driver": Driver(noise=5e-3)},
     "resistors": {"feedback": ResistorFeedback(0.02)},
-    "switched capacitors": {"feedback": SwitchedFeedback()},
+    "switched capacitors": {"feedback": SwitchedFeedback(unit=2e-12)},
     "memristors": {"feedback": MemristorFeedback(), "effects": (Gaussian(0.02),)},
     "memristors of single columns": {
         "feedback": MemristorFeedback(),
@@ -41,12 +41,20 @@ CHOICES: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("choice", CHOICES)
-@pytest.mark.parametrize("kind", ["analog", "sampled"])
+COUPLINGS = {
+    "analog": CouplingChoice(),
+    "sampled": CouplingChoice(kind="sampled"),
+    "digital": CouplingChoice(kind="sampled", sums="digital"),
+}
+EVERY = CHOICES | {f"feedback {name}": {"feedback": kind()} for name, kind in feedbacks().items()}
+
+
+@pytest.mark.parametrize("choice", EVERY)
+@pytest.mark.parametrize("coupling", COUPLINGS)
 def test_the_netlist_has_the_very_draws_of_the_engine(
-    choice: str, kind: str, make_chip: MakeChip, spice: NgspiceSimulator
+    choice: str, coupling: str, make_chip: MakeChip, spice: NgspiceSimulator
 ) -> None:
-    design = replace(Design(seed=3), coupling=CouplingChoice(kind=kind), **CHOICES[choice])
+    design = replace(Design(seed=3), coupling=COUPLINGS[coupling], **EVERY[choice])
     chip, x = make_chip(design, (12, 8, 3), Relu())
     native, reference = chip.simulate(x[:3], Native()), chip.simulate(x[:3], spice)
     # Measured is 1e-9 and better, and 8e-8 where a source stands behind every op-amp's input.

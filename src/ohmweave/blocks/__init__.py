@@ -9,11 +9,12 @@ from ohmweave.blocks.digital import DigitalActivation
 from ohmweave.blocks.hard_swish import HardSwishProduct
 from ohmweave.blocks.leaky import LeakyRectifier
 from ohmweave.blocks.line import Driver, inverter
+from ohmweave.blocks.loops import TwoTerminal
 from ohmweave.blocks.maximum import ClampedDifference
 from ohmweave.blocks.memristor_feedback import MemristorFeedback
 from ohmweave.blocks.multiplier import QuarterSquare
 from ohmweave.blocks.opamp import Finite, Ideal
-from ohmweave.blocks.protocols import Activation, Feedback, Maximum, Multiplier, OpAmp, Readout, TwoTerminal
+from ohmweave.blocks.protocols import Activation, Feedback, Maximum, Multiplier, OpAmp, Readout
 from ohmweave.blocks.resistor_feedback import ResistorFeedback
 from ohmweave.blocks.switched_feedback import SwitchedFeedback
 from ohmweave.blocks.transimpedance import Transimpedance

@@ -3,12 +3,11 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 from numpy.random import Generator
 
-from ohmweave.blocks.protocols import TwoTerminal
+from ohmweave.blocks.loops import TwoTerminal
 from ohmweave.circuit import Cell, Instance, Resistor
 from ohmweave.devices import Device, bent
 from ohmweave.effects import Effect, bend, disturb
@@ -18,6 +17,7 @@ __all__ = ["MemristorFeedback"]
 
 # What is left of a device that has become an open: the leakage of its stack.
 _LEAKAGE = 1e-12
+_BELOW = 1.0 - 1e-9
 
 
 @dataclass(frozen=True)
@@ -26,17 +26,21 @@ class MemristorFeedback:
 
     p and s are the smallest that bring s / (p R) into the range of the device. They are programmed and disturbed
     as those of the arrays, so what changes all devices alike leaves the ratio of feedback and array, and with it
-    the gain of a layer, as it was; their current law bends the answer as theirs does.
+    the gain of a layer, as it was; their current law bends the answer as theirs does. Devices of few levels
+    are as far from s / (p R) as their levels are apart.
     """
-
-    note: ClassVar[str] = "memristors"
 
     def arrangement(self, ohms: float, g_range: tuple[float, float]) -> tuple[int, int]:
         """Branches p and devices in each s for a resistance (ohm) and the range of a device (S)."""
         low, high = g_range
         # What rounding puts a hair beyond an end is at the end.
-        series = max(1, math.ceil(low * ohms * (1.0 - 1e-9)))
-        return max(1, math.ceil(series / (ohms * high) * (1.0 - 1e-9))), series
+        series = max(1, math.ceil(low * ohms * _BELOW))
+        while True:
+            branches = max(1, math.ceil(series / (ohms * high) * _BELOW))
+            # Too narrow a range may have nothing for so few.
+            if series >= low * branches * ohms * _BELOW:
+                return branches, series
+            series += 1
 
     def loops(
         self, name: str, ohms: Sequence[float], columns: int, device: Device, effects: Sequence[Effect], rng: Generator
@@ -51,16 +55,15 @@ class MemristorFeedback:
         kind = device.cell()
         scales = None if kind is None else bend(effects, g, curving)
         edges = np.cumsum([0, *(p * s for p, s in shapes)])
-        made = []
-        for column in range(columns):
-            parts: list[TwoTerminal] = []
-            for k, (p, s) in enumerate(shapes):
-                span = slice(edges[k], edges[k + 1])
-                mine = g[column, span].reshape(p, s)
-                scale = None if scales is None else scales[column, span].reshape(p, s)
-                parts.append(_network(f"{name}_{column}_{k}", kind, mine, scale))
-            made.append(tuple(parts))
-        return made
+        cells: dict[tuple[bytes, bytes, tuple[int, int]], TwoTerminal] = {}
+
+        def network(column: int, k: int) -> TwoTerminal:
+            span = column, slice(edges[k], edges[k + 1])
+            mine, scale = g[span].reshape(shapes[k]), None if scales is None else scales[span].reshape(shapes[k])
+            key = mine.tobytes(), b"" if scale is None else scale.tobytes(), shapes[k]
+            return cells.setdefault(key, _network(f"{name}_{column}_{k}", kind, mine, scale))
+
+        return [tuple(network(column, k) for k in range(len(ohms))) for column in range(columns)]
 
 
 def _network(name: str, kind: Cell | None, g: Array, scale: Array | None) -> TwoTerminal:

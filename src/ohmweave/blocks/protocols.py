@@ -5,15 +5,13 @@ from typing import ClassVar, Protocol
 
 from numpy.random import Generator
 
-from ohmweave.circuit import Cell, Resistor
+from ohmweave.blocks.loops import TwoTerminal
+from ohmweave.circuit import Cell
 from ohmweave.devices import Device
 from ohmweave.effects import Effect
 from ohmweave.units import Array
 
-__all__ = ["Activation", "Feedback", "Maximum", "Multiplier", "OpAmp", "Readout", "TwoTerminal"]
-
-# A cell of these has the ports p and n.
-TwoTerminal = Resistor | Cell
+__all__ = ["Activation", "Feedback", "Maximum", "Multiplier", "OpAmp", "Readout"]
 
 
 class OpAmp(Protocol):
@@ -86,8 +84,6 @@ class Readout(Protocol):
 
 class Feedback(Protocol):
     """What the resistances in the loops of readouts are made of."""
-
-    note: ClassVar[str]
 
     def loops(
         self, name: str, ohms: Sequence[float], columns: int, device: Device, effects: Sequence[Effect], rng: Generator

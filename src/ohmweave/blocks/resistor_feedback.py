@@ -2,22 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 from numpy.random import Generator
 
-from ohmweave.blocks.protocols import TwoTerminal
+from ohmweave.blocks.loops import TwoTerminal, normal, require_mismatch
 from ohmweave.circuit import Resistor
 from ohmweave.devices import Device
 from ohmweave.effects import Effect
-from ohmweave.errors import DesignError
 
 __all__ = ["ResistorFeedback"]
-
-_MOST = 0.3
-# So many standard deviations no resistor is off: it would come near nothing.
-_FURTHEST = 3.0
 
 
 @dataclass(frozen=True)
@@ -33,15 +27,9 @@ class ResistorFeedback:
     """
 
     mismatch: float = 0.0
-    note: ClassVar[str] = "resistors"
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.mismatch <= _MOST:
-            raise DesignError(
-                f"expected a spread from 0 to {_MOST:g}, found {self.mismatch:g}",
-                where="feedback.mismatch",
-                remedy="try mismatch = 0.01",
-            )
+        require_mismatch(self.mismatch, 0.01)
 
     def loops(
         self, name: str, ohms: Sequence[float], columns: int, device: Device, effects: Sequence[Effect], rng: Generator
@@ -49,6 +37,5 @@ class ResistorFeedback:
         """As :meth:`ohmweave.blocks.Feedback.loops`."""
         if not self.mismatch:
             return [tuple(Resistor(each) for each in ohms)] * columns
-        off = np.clip(rng.standard_normal((columns, len(ohms))), -_FURTHEST, _FURTHEST)
-        real = np.asarray(ohms) * (1.0 + self.mismatch * off)
+        real = np.asarray(ohms) * (1.0 + self.mismatch * normal(rng, columns, len(ohms)))
         return [tuple(Resistor(float(each)) for each in row) for row in real]

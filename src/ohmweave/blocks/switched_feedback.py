@@ -2,22 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 import numpy as np
 from numpy.random import Generator
 
-from ohmweave.blocks.protocols import TwoTerminal
+from ohmweave.blocks.loops import TwoTerminal, normal, require_mismatch
 from ohmweave.circuit import Resistor
 from ohmweave.devices import Device
 from ohmweave.effects import Effect
 from ohmweave.errors import DesignError
-from ohmweave.units import Unit, format_quantity, require
+from ohmweave.units import Unit, require
 
 __all__ = ["SwitchedFeedback"]
-
-_MOST = 0.3
-_FURTHEST = 3.0
 
 
 @dataclass(frozen=True)
@@ -40,17 +37,11 @@ class SwitchedFeedback:
     clock: Annotated[float, Unit("Hz")] = 10e6
     unit: Annotated[float, Unit("F")] = 20e-15
     mismatch: float = 0.005
-    note: ClassVar[str] = "switched capacitors"
 
     def __post_init__(self) -> None:
         require("feedback.clock", self.clock, "Hz", "10 MHz")
         require("feedback.unit", self.unit, "F", "20 fF")
-        if not 0.0 <= self.mismatch <= _MOST:
-            raise DesignError(
-                f"expected a spread from 0 to {_MOST:g}, found {self.mismatch:g}",
-                where="feedback.mismatch",
-                remedy="try mismatch = 0.005",
-            )
+        require_mismatch(self.mismatch, 0.005)
 
     def units(self, ohms: float) -> int:
         """The number of units nearest to a resistance (ohm).
@@ -62,8 +53,7 @@ class SwitchedFeedback:
         count = one / ohms
         if count < 0.5:
             raise DesignError(
-                f"expected resistances up to that of one unit, {format_quantity(one, 'ohm')}, "
-                f"found {format_quantity(ohms, 'ohm')}",
+                f"expected resistances up to that of one unit, {one:.4g} ohm, found {ohms:.4g} ohm",
                 where="feedback",
                 remedy="lower feedback.clock or feedback.unit",
             )
@@ -74,6 +64,6 @@ class SwitchedFeedback:
     ) -> list[tuple[TwoTerminal, ...]]:
         """As :meth:`ohmweave.blocks.Feedback.loops`."""
         units = np.array([self.units(each) for each in ohms])
-        off = np.clip(rng.standard_normal((columns, len(ohms))), -_FURTHEST, _FURTHEST)
-        real = (1.0 + self.mismatch * off / np.sqrt(units)) / (self.clock * self.unit * units)
+        off = self.mismatch * normal(rng, columns, len(ohms))
+        real = (1.0 + off / np.sqrt(units)) / (self.clock * self.unit * units)
         return [tuple(Resistor(float(each)) for each in row) for row in real]

@@ -6,11 +6,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from ohmweave.blocks.protocols import TwoTerminal
-from ohmweave.circuit import Cell, Instance, Resistor
+from ohmweave.blocks.loops import TwoTerminal, told
+from ohmweave.circuit import Cell, Instance
 from ohmweave.units import Array
 
-__all__ = ["Transimpedance", "told"]
+__all__ = ["Transimpedance"]
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,3 @@ class Transimpedance:
         gain, r_out, offset = macro[:3]
         # out = A (V_os - n) + R_o I  and  n = out + R_f I.
         return np.asarray((gain * offset + (r_out - gain * r_feedback) * i[..., 0]) / (1.0 + gain))
-
-
-def told(name: str, part: TwoTerminal) -> str:
-    """A part of a loop in a netlist's comment."""
-    return f"{name} {part.ohms:.6g} ohm" if isinstance(part, Resistor) else f"{name} of {part.note}"

@@ -6,8 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from ohmweave.blocks.protocols import TwoTerminal
-from ohmweave.blocks.transimpedance import told
+from ohmweave.blocks.loops import TwoTerminal, told
 from ohmweave.circuit import Cell, Instance
 from ohmweave.units import Array
 

@@ -35,7 +35,7 @@ class Device(Protocol):
         ...
 
     def slope(self, v: Array, g: Array) -> Array:
-        """di/dv in S, broadcast."""
+        """di/dv in S, broadcast; asked in float32 where it only serves to find a step."""
         ...
 
     def cell(self) -> Cell | None:

@@ -171,6 +171,7 @@ class Coupled:
             f"expected {self.tolerance:.0e}",
             where=f"tile {self.crossbars[worst].path}",
             remedy="lower signal.v_read or the device's nonlinearity",
+            sample=sample,
         )
 
     def _solve_arrays(self, v_ports: Array, start: list[ArraySolution] | None, tolerance: float) -> list[ArraySolution]:

@@ -3,9 +3,11 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ohmweave.circuit import (
     Behavioural,
@@ -24,7 +26,7 @@ from ohmweave.circuit import (
 from ohmweave.errors import SimulationError
 from ohmweave.units import Array
 
-__all__ = ["Branch", "DiodeLaw", "FlatCircuit", "PlacedCrossbar", "elaborate"]
+__all__ = ["Branch", "DiodeLaw", "FlatCircuit", "PlacedCrossbar", "ProgrammedLaw", "elaborate"]
 
 GROUND = -1
 _THERMAL_VOLTAGE = 1.380649e-23 * 300.15 / 1.602176634e-19
@@ -63,23 +65,40 @@ class DiodeLaw:
         return np.where((new > critical) & (np.abs(new - old) > 2 * self.v_t), limited, new)
 
 
-@dataclass(frozen=True)
-class _Programmed:
-    """The law of a single device at its conductance."""
+@dataclass(frozen=True, eq=False)
+class ProgrammedLaw:
+    """Single devices of one law, side by side.
+
+    Args:
+        law: of them all.
+        g: their conductances, [devices], S.
+        bend: their voltage scales, [devices]; ``None`` where the law has none.
+    """
 
     law: DeviceLaw
-    g: float
+    g: Array
+    bend: Array | None = None
 
-    @property
-    def anchor(self) -> float:
-        """Slope at rest, S: a device may be the only feedback of an op-amp."""
-        return float(self.slope(np.zeros(())))
+    @cached_property
+    def anchor(self) -> Array:
+        """Slopes at rest, [devices], S: a device may be the only feedback of an op-amp."""
+        return self.slope(np.zeros(self.g.shape))
+
+    def choose(self, indices: NDArray[np.int64]) -> "ProgrammedLaw":
+        """Some of the devices."""
+        return ProgrammedLaw(self.law, self.g[indices], None if self.bend is None else self.bend[indices])
 
     def value(self, x: Array) -> Array:
-        return self.law.current(x, np.float64(self.g))  # type: ignore[arg-type]
+        """Currents in A at voltages ``x``, [..., devices], V."""
+        return self._bent.current(x, self.g)
 
     def slope(self, x: Array) -> Array:
-        return self.law.slope(x, np.float64(self.g))  # type: ignore[arg-type]
+        """di/dv, S, same shape."""
+        return self._bent.slope(x, self.g)
+
+    @cached_property
+    def _bent(self) -> DeviceLaw:
+        return self.law if self.bend is None else Bent(self.law, self.bend)
 
 
 @dataclass(frozen=True)
@@ -114,6 +133,8 @@ class FlatCircuit:
         currents: (p, n, amps) of each current source.
         branches: dotted path of each voltage source -> branch, in order.
         laws: law -> (p, n, cp, cn) of each element that follows it.
+        devices: (law, whether it is bent) -> nets, conductance (S) and voltage scale of each single device; they
+            are among the laws once all is placed.
         crossbars: the arrays.
         aliases: dotted path of a port below -> the net outside that it is joined to.
     """
@@ -124,6 +145,9 @@ class FlatCircuit:
     currents: list[tuple[int, int, float]] = field(default_factory=list)
     branches: dict[str, Branch] = field(default_factory=dict)
     laws: dict[Any, list[tuple[int, int, int, int]]] = field(default_factory=dict)
+    devices: dict[tuple[DeviceLaw, bool], list[tuple[tuple[int, int, int, int], float, float]]] = field(
+        default_factory=dict
+    )
     crossbars: list[PlacedCrossbar] = field(default_factory=list)
     aliases: dict[str, int] = field(default_factory=lambda: {"0": GROUND})
 
@@ -157,6 +181,9 @@ def elaborate(cell: Cell) -> FlatCircuit:
     """Flatten a cell; its ports become nets of the same name, nets below carry dotted paths."""
     flat = FlatCircuit()
     _place(flat, cell, "", {port: flat.net(port) for port in cell.ports})
+    for (law, bends), placed in flat.devices.items():
+        g, scales = (np.array([each[k] for each in placed]) for k in (1, 2))
+        flat.laws[ProgrammedLaw(law, g, scales if bends else None)] = [each[0] for each in placed]
     return flat
 
 
@@ -202,8 +229,8 @@ def _place_primitive(flat: FlatCircuit, part: Instance, path: str, nets: tuple[i
         case Cell() as device:
             assert device.law is not None
             params = {**device.params, **part.params}
-            device_law = Bent(device.law, params["s"]) if "s" in params else device.law
-            _follow(flat, _Programmed(device_law, params["g"]), (*_two(nets), *_two(nets)))
+            kind = flat.devices.setdefault((device.law, "s" in params), [])
+            kind.append(((*_two(nets), *_two(nets)), params["g"], params.get("s", 1.0)))
 
 
 def _follow(flat: FlatCircuit, law: Any, nets: tuple[int, int, int, int]) -> None:

@@ -16,13 +16,13 @@ __all__ = ["Elements", "anchor"]
 Indices = NDArray[np.int64]
 
 
-def anchor(law: object) -> float:
-    """The part of a law that counts as linear, S: what a junction needs so that no loop is ever open.
+def anchor(law: object) -> Any:
+    """The part of a law that counts as linear, S, one or one an element: what a junction needs so that no loop is open.
 
     An op-amp whose only feedback runs through diodes would answer the linear circuit with its whole
     open-loop gain, and the solution would drown in rounding.
     """
-    return float(getattr(law, "anchor", 0.0))
+    return getattr(law, "anchor", 0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +31,8 @@ class Elements:
 
     A law may say more than its value and slope: ``anchor`` (see :func:`anchor`), ``limit(new, old)``,
     which holds back Newton's steps, and ``clamp``, which tells that it is a clamp
-    (:mod:`ohmweave.simulate.clamps`).
+    (:mod:`ohmweave.simulate.clamps`). One whose elements differ is asked for all of them at once, in their
+    order, and has ``choose(indices)`` for some of them.
     """
 
     laws: Sequence[tuple[Any, int]]
@@ -50,8 +51,16 @@ class Elements:
 
     def choose(self, indices: Indices) -> "Elements":
         """Some of the elements, in the order of their indices given."""
-        owners = np.repeat(np.arange(len(self.laws)), [count for _, count in self.laws])[indices]
-        return Elements([(self.laws[owner][0], len(list(run))) for owner, run in groupby(owners.tolist())])
+        counts = [count for _, count in self.laws]
+        owners, first = np.repeat(np.arange(len(counts)), counts)[indices], np.cumsum([0, *counts])
+        chosen, begin = [], 0
+        for owner, run in groupby(owners.tolist()):
+            law, end = self.laws[owner][0], begin + len(list(run))
+            if hasattr(law, "choose"):
+                law = law.choose(indices[begin:end] - first[owner])
+            chosen.append((law, end - begin))
+            begin = end
+        return Elements(chosen)
 
     def current(self, c: Array) -> Array:
         """Currents in A beyond the anchors at controlling voltages ``c``, [samples, elements], V."""

@@ -146,7 +146,12 @@ def _stamps(flat: FlatCircuit, inputs: Sequence[int], unknowns: int) -> coo_matr
     entries: list[tuple[int, int, float]] = []
     for a, b, y in flat.conductances:
         entries += [(a, a, y), (b, b, y), (a, b, -y), (b, a, -y)]
-    anchored = [(*nets, anchor(law)) for law, elements in flat.laws.items() if anchor(law) for nets in elements]
+    anchored = [
+        (*nets, float(siemens))
+        for law, elements in flat.laws.items()
+        for nets, siemens in zip(elements, np.broadcast_to(anchor(law), len(elements)), strict=True)
+        if siemens
+    ]
     for p, n, cp, cn, gm in [*flat.transconductances, *anchored]:
         entries += [(p, cp, gm), (p, cn, -gm), (n, cp, -gm), (n, cn, gm)]
     nets = len(flat.nets)

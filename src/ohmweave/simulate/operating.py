@@ -128,6 +128,7 @@ class OperatingPoints:
                 f"expected finite voltages, found none for sample {int(samples[bad[0]])}",
                 where=self.where,
                 remedy="look for inputs that are no numbers",
+                sample=int(samples[bad[0]]),
             )
 
     def float32_error(self, volts: Array, watched: Array) -> tuple[float, int]:
@@ -156,6 +157,7 @@ class OperatingPoints:
                 f"{worst} ({open_samples} of {len(found.done)} in this batch)",
                 where=self.where,
                 remedy="look for extreme values in the design, or inputs far beyond the calibration data",
+                sample=worst,
             )
         remarks = {f"sources ramped for {int(found.ramped.sum())} samples"} if found.ramped.any() else set()
         return watched.constant + u @ watched.to_drives.T + found.amps @ watched.to_laws.T, remarks

@@ -106,4 +106,5 @@ def refuse_nonsense(volts: Array, inputs: Sequence[str]) -> None:
             f"expected finite voltages, found {volts[sample, port]} for sample {sample}",
             where=f"input {inputs[port]}",
             remedy="look for inputs that are no numbers",
+            sample=sample,
         )
