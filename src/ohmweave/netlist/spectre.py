@@ -71,9 +71,9 @@ class Spectre:
         return f"ends {name}"
 
     def model(self, name: str, diode: Diode) -> str:
-        """``model name diode is= n=``: no series resistance, no capacitance, no breakdown, no explosion current."""
+        """``model name diode is= n=``: no series resistance, and the exponential to the end (``jmax``, A/m^2)."""
         amps, emission = number(diode.saturation_current), number(diode.emission)
-        return f"model {name} diode is={amps} n={emission} rs=0 cjo=0 tt=0 imax=1e9"
+        return f"model {name} diode is={amps} n={emission} rs=0 jmax=1e20"
 
     def resistor(self, name: str, nets: tuple[str, ...], ohms: str) -> str:
         """``rNAME (p n) resistor r=ohms``."""
