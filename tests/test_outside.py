@@ -235,6 +235,15 @@ def test_its_words_are_believed_more_than_its_file(name: str, program: Program) 
         )
 
 
+@EVERY_STAND
+def test_a_title_may_hold_any_word(name: str, program: Program) -> None:
+    stand = STANDS[name]
+    waves = simulator(name, executable=program(name, stand.record(GOOD), f"ohmweave bench of {stand.trouble}")).run(
+        BENCH
+    )
+    assert waves.volts.shape == (2, 3)
+
+
 @pytest.mark.parametrize(
     ("name", "remedy"),
     [

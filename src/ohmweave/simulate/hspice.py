@@ -8,7 +8,7 @@ from ohmweave.bench import Bench, Waves
 from ohmweave.netlist import Hspice, number
 from ohmweave.netlist.ngspice import wrap
 from ohmweave.simulate.deck import Deck, Names
-from ohmweave.simulate.outside import IDLE_OHM, LIBRARY, SAMPLE, Way, ask, greet, idle_ports, tolerances
+from ohmweave.simulate.outside import IDLE_OHM, LIBRARY, SAMPLE, TITLE, Way, ask, greet, idle_ports, tolerances
 from ohmweave.simulate.post import read_post
 
 __all__ = ["HspiceSimulator"]
@@ -18,7 +18,7 @@ def _lines(bench: Bench, deck: Deck) -> Iterator[str]:
     """One ``.dc`` over a table with a row for each sample: its number and its drives."""
     relative, amps, volts = tolerances(bench.cell)
     drives = tuple(f"drive{k}" for k in range(len(bench.inputs)))
-    yield f"ohmweave bench of {bench.cell.name}"
+    yield f"{TITLE} {bench.cell.name}"
     yield f".include '{LIBRARY}.sp'"
     yield wrap((".param", *(f"{name}=0" for name in (SAMPLE, *drives))))
     yield f"vs sample 0 {SAMPLE}"

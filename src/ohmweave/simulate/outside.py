@@ -27,6 +27,7 @@ __all__ = [
     "IDLE_OHM",
     "LIBRARY",
     "SAMPLE",
+    "TITLE",
     "Settings",
     "Way",
     "ask",
@@ -42,6 +43,8 @@ SAMPLE = "sample_number"
 _GREETING_LIMIT = 60.0
 # Of the resistor at a port that nothing else is joined to, ohm: without it the matrix would be singular.
 IDLE_OHM = "1e12"
+# How every deck's first line begins.
+TITLE = "ohmweave bench of"
 # The cell's file, without its suffix.
 LIBRARY = "cell"
 
@@ -161,7 +164,9 @@ def _simulate(way: Way, settings: Settings, folder: Path, where: str) -> str:
     for name in way.logs:
         if (folder / name).is_file():
             log += (folder / name).read_text(encoding="latin-1")
-    bad = next((line.strip() for line in log.splitlines() if way.bad.search(line)), None)
+    # The title is echoed and may hold any word.
+    lines = [line for line in log.splitlines() if TITLE not in line]
+    bad = next((line.strip() for line in lines if way.bad.search(line)), None)
     if bad is not None or code != 0:
         found = f"exit code {code}" + (f" and {bad!r}" if bad is not None else "")
         raise SimulationError(

