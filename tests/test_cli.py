@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, TextIO
+from unittest.mock import ANY
 
 import numpy as np
 import pytest
@@ -239,7 +240,7 @@ def test_report_says_where_the_page_is(ohmweave: CommandLine, digits_build: Path
 def test_doctor_says_what_is_here(ngspice: str, ohmweave: CommandLine) -> None:
     engines = read(ohmweave("doctor", "--json"))["engines"]
     for facts in engines.values():
-        have(facts, path=str, version=str, klu=bool, osdi=bool)
+        have(facts, path=str, version=str, klu=bool, osdi=bool, runs=bool)
     assert engines["ngspice"]["path"] == ngspice
     done = ohmweave("doctor")
     assert done.code == 0
@@ -250,7 +251,11 @@ def test_doctor_without_simulators_still_has_the_native_one(
     ohmweave: CommandLine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert list(read(ohmweave("doctor", "--json"))["engines"]) == ["native"]
+    monkeypatch.setattr("ohmweave.simulate.vacask.importlib.util.find_spec", lambda name: None)
+    assert read(ohmweave("doctor", "--json")) == {
+        "engines": {"native": {"path": "built in", "version": ANY, "klu": False, "osdi": False, "runs": True}},
+        "compilers": {},
+    }
 
 
 MISSING = (

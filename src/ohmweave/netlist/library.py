@@ -13,7 +13,7 @@ from ohmweave.netlist.dialect import Dialect, number
 
 __all__ = ["block", "write", "written_cells"]
 
-_NET = re.compile(r"0|(?!gnd$)[a-z][a-z0-9_]*")
+_NET = re.compile(r"0|(?!(?:gnd|ground)$)[a-z][a-z0-9_]*")
 _PORTS = {"Vcvs": 4, "Vccs": 4, "Behavioural": 4}
 
 
@@ -44,6 +44,8 @@ def write(cell: Cell, dialect: Dialect, stream: TextIO, *, names: Mapping[str, s
     put(dialect.comment("SI units; net 0 is ground; include this file and place the last cell"))
     for safe, text in (names or {}).items():
         put(dialect.comment(f"name {safe} = {text}"))
+    for line in dialect.preamble(cells):
+        put(line)
     written = 0
     for each in cells:
         arrays = _array_names(each, taken)
@@ -131,7 +133,9 @@ def _check_part(cell: Cell, part: Instance | Crossbar) -> None:
 def _check_nets(where: str, nets: tuple[str, ...]) -> None:
     for net in nets:
         if not _NET.fullmatch(net):
-            raise ValueError(f"{where}: {net!r} is not a safe net name ([a-z][a-z0-9_]* or 0, and not gnd)")
+            raise ValueError(
+                f"{where}: {net!r} is not a safe net name ([a-z][a-z0-9_]* or 0, and neither gnd nor ground)"
+            )
 
 
 def _array_names(cell: Cell, taken: set[str]) -> dict[str, str]:

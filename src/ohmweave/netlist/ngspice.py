@@ -1,10 +1,11 @@
 """The ngspice dialect."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from ohmweave.circuit import (
     Behavioural,
+    Cell,
     CurrentSource,
     Diode,
     Primitive,
@@ -15,7 +16,7 @@ from ohmweave.circuit import (
 )
 from ohmweave.netlist.dialect import number, one_line
 
-__all__ = ["Ngspice", "wrap"]
+__all__ = ["Ngspice", "across", "wrap"]
 
 _WIDTH = 100
 
@@ -34,6 +35,10 @@ class Ngspice:
 
     name: str = "ngspice"
     suffix: str = ".cir"
+
+    def preamble(self, cells: Iterable[Cell]) -> tuple[str, ...]:
+        """Nothing."""
+        return ()
 
     def comment(self, text: str) -> str:
         """``* text``."""
@@ -83,24 +88,31 @@ class Ngspice:
             case Vccs(siemens):
                 return f"g{name} {p} {n} {nets[2]} {nets[3]} {number(siemens)}"
             case Behavioural(law):
-                return wrap((f"b{name}", p, n, f"i={law.expression(_across(nets[2], nets[3]))}"))
+                return wrap((f"b{name}", p, n, f"i={law.expression(across(nets[2], nets[3]))}"))
             case Diode():
                 return f"d{name} {p} {n} {model}"
 
 
-def wrap(words: tuple[str, ...]) -> str:
-    """Join words by blanks, going on in a ``+`` line where a line would exceed 100 characters."""
+def wrap(words: tuple[str, ...], end: str = "", begin: str = "+ ") -> str:
+    """Join words by blanks, going on in a ``+`` line where a line would exceed 100 characters.
+
+    Args:
+        words: what to join.
+        end: put behind a line that goes on.
+        begin: put before what it goes on with.
+    """
     lines, line = [], words[0]
     for word in words[1:]:
-        if len(line) + 1 + len(word) > _WIDTH:
-            lines.append(line)
-            line = f"+ {word}"
+        if len(line) + 1 + len(word) + len(end) > _WIDTH:
+            lines.append(f"{line}{end}")
+            line = f"{begin}{word}"
         else:
             line = f"{line} {word}"
     return "\n".join([*lines, line])
 
 
-def _across(p: str, n: str) -> str:
+def across(p: str, n: str) -> str:
+    """The voltage between two nets in a formula."""
     if n == "0":
         return f"v({p})"
     return f"v({p},{n})" if p != "0" else f"(-v({n}))"

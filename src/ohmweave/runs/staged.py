@@ -22,7 +22,7 @@ from ohmweave.circuit import Cell
 from ohmweave.floorplan import Stage
 from ohmweave.netlist import Ngspice, block
 from ohmweave.sampling import Sampler, stage_bench
-from ohmweave.simulate import Progress, Simulator, simulator
+from ohmweave.simulate import Progress, Simulator, simulator_on
 from ohmweave.units import Array
 
 __all__ = ["Checked", "check_stage", "check_stages"]
@@ -102,7 +102,7 @@ def check_stage(
         chip.write(path.parent, stage=stage.name)
     pieces = sampled_pieces(chip.plan, stage)
     cell = sampled_cell(chip.plan, stage, pieces)
-    engine, started = simulator(other[0], netlist=path, **other[1]), time.perf_counter()
+    engine, started = simulator_on(other[0], path, **other[1]), time.perf_counter()
     volts: dict[str, Array] = {}
     ours = {stage.name: after}
     if block(cell, Ngspice()) in path.read_text(encoding="ascii", errors="replace"):

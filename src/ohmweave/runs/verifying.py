@@ -14,7 +14,7 @@ from ohmweave.frontend import Data
 from ohmweave.report import Check
 from ohmweave.runs.results import VERIFIED, first_samples, netlist_digest
 from ohmweave.runs.staged import check_stages
-from ohmweave.simulate import Progress, Simulator, simulator
+from ohmweave.simulate import Progress, Simulator, simulator, simulator_on
 from ohmweave.units import Array
 
 __all__ = ["TOLERANCE", "Verified", "verify"]
@@ -64,6 +64,8 @@ def verify(
 ) -> Verified:
     """Run the netlist that stands in a build in another engine and compare every stage with the native one.
 
+    ngspice runs the file itself; engines with another dialect the same circuit, written anew in theirs.
+
     Of a sampled chip every stage's netlist is run by itself, at some of its positions; see
     :func:`ohmweave.runs.staged.check_stages`.
 
@@ -101,7 +103,7 @@ def verify(
         return _verified(build, chip, found.volts, found.native, (engine, version), found.seconds, tolerance)
     if not (build / NETLIST).is_file():
         raise BuildError("expected the netlist, found none", where=str(build / NETLIST), remedy="compile again")
-    other: Simulator = simulator(engine, netlist=build / NETLIST, **(options or {}))
+    other: Simulator = simulator_on(engine, build / NETLIST, **(options or {}))
     begun = time.perf_counter()
     spice = chip.simulate(x, other)
     between = time.perf_counter()

@@ -11,7 +11,7 @@ from ohmweave.netlist.ngspice import wrap
 from ohmweave.simulate.elaborate import FlatCircuit, elaborate
 from ohmweave.units import Array
 
-__all__ = ["Deck", "make_deck"]
+__all__ = ["Deck", "Names", "find_vectors", "has_junctions", "make_deck"]
 
 # A thousandth of SPICE's usual tolerances and less: Newton's last step then lies below 1e-9 of its value.
 OPTIONS = "reltol=1e-9 abstol=1e-15 vntol=1e-12 gmin=1e-18 itl1=1000 itl2=1000 temp=27 tnom=27"
@@ -24,6 +24,26 @@ _MOST_SAVED = 2**26
 
 # Junctions in high-gain loops: the exponential times the gain turns rounding into more than 1e-9.
 JUNCTION_OPTIONS = "reltol=1e-7 abstol=1e-13 vntol=1e-10 gmin=1e-18 itl1=1000 itl2=1000 temp=27 tnom=27"
+
+
+@dataclass(frozen=True)
+class Names:
+    """What a simulator calls the voltages and currents of a flat circuit.
+
+    Args:
+        joint: what stands between the names of instances in a path.
+        voltage: of the path ``{0}``.
+        current: through the source of the path ``{0}``, at the top.
+        below: through the source of the path ``{0}`` and the letter ``{1}``, inside a subcircuit.
+    """
+
+    joint: str
+    voltage: str
+    current: str
+    below: str
+
+
+NGSPICE = Names(".", "v({0})", "i({0})", "i({1}.{0})")
 
 
 @dataclass(frozen=True)
@@ -69,18 +89,35 @@ def make_deck(bench: Bench, library: str, *, klu: bool) -> Deck:
     Raises:
         SimulationError: a probe or source that the cell does not have.
     """
+    deck, flat = find_vectors(bench, NGSPICE)
+    return replace(deck, text="\n".join(_lines(bench, library, _saved(deck, flat, bench), klu)) + "\n")
+
+
+def find_vectors(bench: Bench, names: Names) -> tuple[Deck, FlatCircuit]:
+    """A deck without its text, and the flat circuit.
+
+    Every simulator's deck has the cell as ``x1``, nets ``p_<port>`` at its ports and an ammeter ``vi<k>`` in
+    each input.
+
+    Args:
+        bench: the bench.
+        names: what the simulator calls its vectors.
+
+    Raises:
+        SimulationError: a probe or source that the cell does not have.
+    """
     flat = elaborate(bench.cell)
     for probe in bench.probes:
         flat.find(probe)
     for source in bench.sources:
         flat.branch(source)
-    places = _Places(bench.cell)
+    places = _Places(bench.cell, names)
     probes = tuple(places.vector(probe) for probe in bench.probes)
     sources = [places.source(path) for path in bench.sources]
-    inputs = tuple(f"i(vi{k})" for k in range(len(bench.inputs)))
-    drives = tuple(f"v(p_{port})" for port in bench.inputs)
+    inputs = tuple(names.current.format(f"vi{k}") for k in range(len(bench.inputs)))
+    drives = tuple(names.voltage.format(f"p_{port}") for port in bench.inputs)
     deck = Deck("", probes, inputs, tuple(nets for nets, _ in sources), tuple(amps for _, amps in sources), drives)
-    return replace(deck, text="\n".join(_lines(bench, library, _saved(deck, flat, bench), klu)) + "\n")
+    return deck, flat
 
 
 def _saved(deck: Deck, flat: FlatCircuit, bench: Bench) -> tuple[str, ...]:
@@ -102,13 +139,14 @@ def _lines(bench: Bench, library: str, saved: tuple[str, ...], klu: bool) -> Ite
         yield _steps(f"bin{k} in{k} 0", drives[:, k])
         yield f"vi{k} in{k} p_{port} 0"
     yield wrap(("x1", *(f"p_{port}" for port in bench.cell.ports), bench.cell.name))
-    yield f".options {'klu ' if klu else ''}{JUNCTION_OPTIONS if _has_junctions(bench.cell) else OPTIONS}"
+    yield f".options {'klu ' if klu else ''}{JUNCTION_OPTIONS if has_junctions(bench.cell) else OPTIONS}"
     yield f".dc vs 0 {bench.samples - 1} 1"
     yield wrap((".save", *saved))
     yield ".end"
 
 
-def _has_junctions(cell: Cell) -> bool:
+def has_junctions(cell: Cell) -> bool:
+    """Whether there is a diode in a cell or below it."""
     cells = (cell, *cell.subcells())
     return any(isinstance(part, Instance) and isinstance(part.of, Diode) for each in cells for part in each.parts)
 
@@ -125,8 +163,9 @@ def _steps(source: str, volts: Array) -> str:
 class _Places:
     """Where the nets and sources of a cell's hierarchy are in the flat circuit that SPICE makes of it."""
 
-    def __init__(self, cell: Cell) -> None:
+    def __init__(self, cell: Cell, names: Names) -> None:
         self.cell = cell
+        self.names = names
         self.parts: dict[int, Mapping[str, Instance | Crossbar]] = {}
 
     def vector(self, path: str) -> str | None:
@@ -142,9 +181,8 @@ class _Places:
         letter = _SOURCE_LETTERS.get(type(part.of)) if isinstance(part, Instance) else None
         if letter is None or isinstance(part, Crossbar):
             raise ValueError(f"{self.cell.name} has no voltage source {path!r}")
-        below = "".join(f".x{each.name}" for _, each in trail)
         terminals = (self._voltage(trail, part.nets[0]), self._voltage(trail, part.nets[1]))
-        return terminals, f"i({letter}.x1{below}.{letter}{last})"
+        return terminals, self.names.below.format(self._path(trail, f"{letter}{last}"), letter)
 
     def _walk(self, path: str, names: list[str]) -> Iterator[tuple[Cell | None, Instance | Crossbar]]:
         """Yield each instance on the way down and the cell that it is of (``None`` for a crossbar)."""
@@ -172,10 +210,12 @@ class _Places:
             net, trail = joined[net], trail[:-1]
         if net == "0":
             return None
-        below = "".join(f".x{part.name}" for _, part in trail)
         if not trail and net in self.cell.ports:
-            return f"v(p_{net})"
-        return f"v(x1{below}.{net})"
+            return self.names.voltage.format(f"p_{net}")
+        return self.names.voltage.format(self._path(trail, net))
+
+    def _path(self, trail: list[tuple[Cell | None, Instance | Crossbar]], last: str) -> str:
+        return self.names.joint.join(("x1", *(f"x{part.name}" for _, part in trail), last))
 
 
 def _joined(part: Instance | Crossbar) -> dict[str, str]:

@@ -12,15 +12,13 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from ohmweave.bench import Bench, Waves
 from ohmweave.errors import NetlistError, SimulationError, SimulatorMissing
 from ohmweave.netlist import Ngspice, scan, write
-from ohmweave.simulate.deck import Deck, make_deck
+from ohmweave.simulate.answers import accept, waves
+from ohmweave.simulate.deck import make_deck
 from ohmweave.simulate.process import run_program, tail
 from ohmweave.simulate.raw import RawFile, read_raw
-from ohmweave.units import Array
 
 __all__ = ["NgspiceSimulator", "parse_version"]
 
@@ -37,7 +35,6 @@ _STEPPING = {
     "source stepping": re.compile(r"starting source stepping", re.IGNORECASE),
     "transient operating point": re.compile(r"transient op started", re.IGNORECASE),
 }
-_DRIVE_TOLERANCE = 1e-9
 _INSTALL = "install it (Debian/Ubuntu: apt install ngspice; macOS: brew install ngspice) or use the native engine"
 
 
@@ -84,10 +81,11 @@ class NgspiceSimulator:
             written = time.perf_counter()
             log = self._simulate(folder, bench)
             solved = time.perf_counter()
-            raw = _accept(folder, deck, bench, log, self._where(bench))
+            raw = _read(folder, log, self._where(bench))
+            accept(raw, deck, bench, "v(sample)", log, self._where(bench))
         remarks = tuple(word for word, pattern in _STEPPING.items() if pattern.search(log))
         seconds = {"write": written - begun, "solve": solved - written, "total": time.perf_counter() - begun}
-        return Waves(self.name, version, **_waves(raw, deck, bench), seconds=seconds, remarks=remarks)
+        return waves(raw, deck, bench, (self.name, version), seconds, remarks)
 
     def _where(self, bench: Bench) -> str:
         return f"{self.name}, {bench.cell.name}"
@@ -153,48 +151,9 @@ def parse_version(greeting: str) -> tuple[str, bool]:
     return (match.group(1) if match else "unknown"), "KLU" in greeting
 
 
-def _accept(folder: Path, deck: Deck, bench: Bench, log: str, where: str) -> RawFile:
-    """Read the answer and judge it by the rules above."""
+def _read(folder: Path, log: str, where: str) -> RawFile:
     try:
-        raw = read_raw(folder / "out.raw")
-        wanted = raw.columns(deck.vectors)
-        sweep = raw.columns(("v(sample)",))[:, 0]
+        return read_raw(folder / "out.raw")
     except SimulationError as error:
         message = f"{error.message}; the log ends: {tail(log)}"
         raise SimulationError(message, where=where, remedy=error.remedy) from error
-    if not np.array_equal(np.round(sweep, 6), np.arange(bench.samples)):
-        raise SimulationError(
-            f"expected {bench.samples} samples, found {len(sweep)} up to {sweep[-1:].tolist()}; "
-            f"the log ends: {tail(log)}",
-            where=where,
-        )
-    bad = np.argwhere(~np.isfinite(wanted))
-    if len(bad):
-        sample, vector = bad[0]
-        raise SimulationError(
-            f"expected finite values, found {wanted[sample, vector]} in {deck.vectors[vector]} at sample {sample} "
-            f"({len(bad)} in all); the log ends: {tail(log)}",
-            where=where,
-        )
-    drives = raw.columns(deck.drives)
-    away = np.abs(drives - bench.drives).max(initial=0.0)
-    if away > _DRIVE_TOLERANCE * max(1.0, np.abs(bench.drives).max(initial=0.0)):
-        raise SimulationError(f"expected the drives of the bench, found them {away:.1e} V away", where=where)
-    return raw
-
-
-def _waves(raw: RawFile, deck: Deck, bench: Bench) -> dict[str, Array]:
-    def volts(names: tuple[str | None, ...]) -> Array:
-        values = np.zeros((len(raw.values), len(names)))
-        there = [index for index, name in enumerate(names) if name is not None]
-        values[:, there] = raw.columns(tuple(names[index] or "" for index in there))
-        return values
-
-    plus, minus = tuple(p for p, _ in deck.terminals), tuple(n for _, n in deck.terminals)
-    return {
-        "volts": volts(deck.probes),
-        # The ammeters point into the cell, the watched sources' currents into their p terminals.
-        "input_amps": raw.columns(deck.inputs if bench.input_amps else ()),
-        "source_volts": volts(plus) - volts(minus),
-        "source_amps": -raw.columns(deck.currents),
-    }

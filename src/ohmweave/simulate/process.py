@@ -20,9 +20,10 @@ _LAST_LINES = 6
 _LARGEST_FILE = 8 * 2**30
 
 
-def environment(home: Path) -> dict[str, str]:
-    """Variables for a simulator: its own home, plain numbers and messages, one thread."""
+def environment(home: Path, keep: Sequence[str] = ()) -> dict[str, str]:
+    """Variables for a simulator: its own home, plain numbers and messages, one thread, and ours named in ``keep``."""
     return {
+        **{name: os.environ[name] for name in keep if name in os.environ},
         "PATH": os.environ.get("PATH", os.defpath),
         "HOME": str(home),
         "TMPDIR": str(home),
@@ -39,6 +40,7 @@ def run_program(
     memory_limit: float,
     missing: SimulatorMissing,
     where: str,
+    keep: Sequence[str] = (),
 ) -> Finished:
     """Run a program in a folder that is also its home; return its exit code and all that it said.
 
@@ -49,6 +51,7 @@ def run_program(
         memory_limit: address space, bytes (kept where the system can).
         missing: raised where there is no such program.
         where: place for messages.
+        keep: environment variables that it needs, such as where its licences are.
 
     Raises:
         SimulatorMissing: no such program.
@@ -56,7 +59,7 @@ def run_program(
     """
     log = folder / "log"
     with log.open("wb") as words:
-        process = _start(command, folder, words, missing)
+        process = _start(command, folder, words, missing, keep)
         try:
             _limit(process.pid, memory_limit, time_limit)
             code = process.wait(time_limit)
@@ -71,12 +74,14 @@ def run_program(
     return code, log.read_text(encoding="latin-1")
 
 
-def _start(command: Sequence[str], folder: Path, words: BinaryIO, missing: SimulatorMissing) -> subprocess.Popen[bytes]:
+def _start(
+    command: Sequence[str], folder: Path, words: BinaryIO, missing: SimulatorMissing, keep: Sequence[str]
+) -> subprocess.Popen[bytes]:
     try:
         return subprocess.Popen(
             list(command),
             cwd=folder,
-            env=environment(folder),
+            env=environment(folder, keep),
             stdin=subprocess.DEVNULL,
             stdout=words,
             stderr=subprocess.STDOUT,

@@ -1,0 +1,123 @@
+"""The Spectre dialect."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from ohmweave.circuit import (
+    Behavioural,
+    Cell,
+    Crossbar,
+    CurrentSource,
+    Diode,
+    Instance,
+    Primitive,
+    Resistor,
+    Vccs,
+    Vcvs,
+    VoltageSource,
+)
+from ohmweave.netlist.dialect import number, one_line
+from ohmweave.netlist.formula import FUNCTIONS, Words, broken, translate
+from ohmweave.netlist.ngspice import across, wrap
+
+__all__ = ["Spectre", "bracketed"]
+
+_WORDS = Words("spectre", FUNCTIONS)
+_GOES_ON = (" \\", "  ")
+# What begins a statement or means something inside one; nobody may be called so.
+_RESERVED = frozenset({
+    "ahdl_include", "altergroup", "correlate", "else", "end", "ends", "export", "for", "function", "global", "ground",
+    "ic", "if", "include", "inline", "invisible", "library", "local", "march", "model", "nodeset", "parameters",
+    "paramset", "plot", "print", "protect", "real", "return", "save", "sens", "simulator", "statistics", "subckt", "to",
+    "truncate", "unprotect", "vary",
+})  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Spectre:
+    r"""Statements as Spectre reads them (Spectre Circuit Simulator User Guide, Spectre Netlists; Reference).
+
+    Names are case-sensitive. Nets stand in parentheses, what an element is behind them, every value by its
+    parameter's name. A comment is ``//`` and a statement goes on behind a backslash at a line's end.
+    """
+
+    name: str = "spectre"
+    suffix: str = ".scs"
+
+    def preamble(self, cells: Iterable[Cell]) -> tuple[str, ...]:
+        """``simulator lang=spectre``, so that it does not matter what includes the file.
+
+        Raises:
+            ValueError: a cell or net that is called like a word of the language.
+        """
+        for cell in cells:
+            for name in (cell.name, *cell.ports, *(net for part in cell.parts for net in _nets(part))):
+                if name in _RESERVED:
+                    raise ValueError(f"cell {cell.name}: {name!r} is a word of Spectre's language; give another name")
+        return ("simulator lang=spectre",)
+
+    def comment(self, text: str) -> str:
+        """``// text``."""
+        return f"// {one_line(text)}".rstrip()
+
+    def open_cell(self, name: str, ports: tuple[str, ...], params: Mapping[str, float]) -> str:
+        """``subckt name (ports)``, and ``parameters name=default`` below it."""
+        head = wrap(("subckt", name, *bracketed(ports)), *_GOES_ON)
+        defaults = (f"{key}={number(value)}" for key, value in params.items())
+        return "\n".join([head, wrap(("parameters", *defaults), *_GOES_ON)] if params else [head])
+
+    def close_cell(self, name: str) -> str:
+        """``ends name``."""
+        return f"ends {name}"
+
+    def model(self, name: str, diode: Diode) -> str:
+        """``model name diode is= n=``: no series resistance, and the exponential to the end (``jmax``, A/m^2)."""
+        amps, emission = number(diode.saturation_current), number(diode.emission)
+        return f"model {name} diode is={amps} n={emission} rs=0 jmax=1e20"
+
+    def resistor(self, name: str, nets: tuple[str, ...], ohms: str) -> str:
+        """``rNAME (p n) resistor r=ohms``."""
+        return f"r{name} ({nets[0]} {nets[1]}) resistor r={ohms}"
+
+    def call(self, name: str, nets: tuple[str, ...], cell: str, params: Mapping[str, str]) -> str:
+        """``xNAME (nets) cell parameter=value``."""
+        values = (f"{key}={value}" for key, value in params.items())
+        return wrap((f"x{name}", *bracketed(nets), cell, *values), *_GOES_ON)
+
+    def element(self, name: str, primitive: Primitive, nets: tuple[str, ...], model: str = "") -> str:
+        """One instance of the primitive's own kind.
+
+        Raises:
+            ValueError: a resistor of 0 ohm or less, a formula with a function that Spectre does not have.
+        """
+        pair, four = f"({nets[0]} {nets[1]})", f"({' '.join(nets)})"
+        match primitive:
+            case Resistor(ohms):
+                if not ohms > 0.0:
+                    raise ValueError(f"resistor {name}: expected more than 0 ohm, found {ohms}")
+                return self.resistor(name, nets, number(ohms))
+            case VoltageSource(volts):
+                return f"v{name} {pair} vsource type=dc dc={number(volts)}"
+            case CurrentSource(amps):
+                return f"i{name} {pair} isource type=dc dc={number(amps)}"
+            case Vcvs(gain):
+                return f"e{name} {four} vcvs gain={number(gain)}"
+            case Vccs(siemens):
+                return f"g{name} {four} vccs gm={number(siemens)}"
+            case Behavioural(law):
+                formula = translate(law.expression(across(nets[2], nets[3])), _WORDS)
+                return broken(f"b{name} {pair} bsource i={formula}", " \\")
+            case Diode():
+                return f"d{name} {pair} {model}"
+
+
+def bracketed(nets: tuple[str, ...]) -> tuple[str, ...]:
+    """Nets with a parenthesis before the first and one behind the last."""
+    if not nets:
+        return ("()",)
+    *most, last = (f"({nets[0]}", *nets[1:])
+    return (*most, f"{last})")
+
+
+def _nets(part: Instance | Crossbar) -> tuple[str, ...]:
+    return part.ports if isinstance(part, Crossbar) else part.nets
