@@ -5,10 +5,12 @@ from dataclasses import dataclass
 
 from ohmweave.circuit import (
     Behavioural,
+    Capacitor,
     CurrentSource,
     Diode,
     Primitive,
     Resistor,
+    Surface,
     Vccs,
     Vcvs,
     VoltageSource,
@@ -66,14 +68,15 @@ class Ngspice:
         """One card of the letter that the primitive has in SPICE.
 
         Raises:
-            ValueError: a resistor of 0 ohm or less (ngspice would make it 1 mohm in silence).
+            ValueError: a resistor of 0 ohm or less (ngspice would make it 1 mohm in silence), or a capacitor of
+                0 F or less.
         """
         p, n = nets[:2]
         match primitive:
             case Resistor(ohms):
-                if not ohms > 0.0:
-                    raise ValueError(f"resistor {name}: expected more than 0 ohm, found {ohms}")
-                return self.resistor(name, nets, number(ohms))
+                return self.resistor(name, nets, _positive(f"resistor {name}", ohms, "ohm"))
+            case Capacitor(farads):
+                return f"c{name} {p} {n} {_positive(f'capacitor {name}', farads, 'F')}"
             case VoltageSource(volts):
                 return f"v{name} {p} {n} {number(volts)}"
             case CurrentSource(amps):
@@ -84,6 +87,9 @@ class Ngspice:
                 return f"g{name} {p} {n} {nets[2]} {nets[3]} {number(siemens)}"
             case Behavioural(law):
                 return wrap((f"b{name}", p, n, f"i={law.expression(_across(nets[2], nets[3]))}"))
+            case Surface(law):
+                x, y = _across(nets[2], nets[3]), _across(nets[4], nets[5])
+                return wrap((f"b{name}", p, n, f"i={law.expression(x, y)}"))
             case Diode():
                 return f"d{name} {p} {n} {model}"
 
@@ -98,6 +104,12 @@ def wrap(words: tuple[str, ...]) -> str:
         else:
             line = f"{line} {word}"
     return "\n".join([*lines, line])
+
+
+def _positive(what: str, value: float, unit: str) -> str:
+    if not value > 0.0:
+        raise ValueError(f"{what}: expected more than 0 {unit}, found {value}")
+    return number(value)
 
 
 def _across(p: str, n: str) -> str:

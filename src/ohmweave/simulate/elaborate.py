@@ -10,6 +10,7 @@ import numpy as np
 from ohmweave.circuit import (
     Behavioural,
     Bent,
+    Capacitor,
     Cell,
     Crossbar,
     CurrentSource,
@@ -17,6 +18,7 @@ from ohmweave.circuit import (
     Diode,
     Instance,
     Resistor,
+    Surface,
     Vccs,
     Vcvs,
     VoltageSource,
@@ -149,7 +151,11 @@ class FlatCircuit:
 
 
 def elaborate(cell: Cell) -> FlatCircuit:
-    """Flatten a cell; its ports become nets of the same name, nets below carry dotted paths."""
+    """Flatten a cell for its DC solution; its ports become nets of the same name, nets below carry dotted paths.
+
+    Raises:
+        SimulationError: a part that has no mathematics here.
+    """
     flat = FlatCircuit()
     _place(flat, cell, "", {port: flat.net(port) for port in cell.ports})
     return flat
@@ -175,7 +181,10 @@ def _place(flat: FlatCircuit, cell: Cell, prefix: str, joined: Mapping[str, int]
             flat.aliases.update((f"{prefix}{part.name}.{port}", number) for port, number in inner.items())
             _place(flat, part.of, f"{prefix}{part.name}.", inner)
         else:
-            _place_primitive(flat, part, prefix + part.name, tuple(net(name) for name in part.nets))
+            nets = tuple(net(name) for name in part.nets)
+            # Open at DC; its nets are there all the same.
+            if not isinstance(part.of, Capacitor):
+                _place_primitive(flat, part, prefix + part.name, nets)
 
 
 def _place_primitive(flat: FlatCircuit, part: Instance, path: str, nets: tuple[int, ...]) -> None:
@@ -192,13 +201,23 @@ def _place_primitive(flat: FlatCircuit, part: Instance, path: str, nets: tuple[i
             flat.transconductances.append((*_four(nets), siemens))
         case Behavioural(law):
             _follow(flat, law, _four(nets))
+        case Surface():
+            raise SimulationError(
+                "expected sources controlled by one voltage, found one of two voltages",
+                where=path,
+                remedy="simulate this circuit in ngspice",
+            )
         case Diode(i_s, emission):
             _follow(flat, DiodeLaw(i_s, emission * _THERMAL_VOLTAGE), (*_two(nets), *_two(nets)))
         case Cell() as device:
-            assert device.law is not None
-            params = {**device.params, **part.params}
-            device_law = Bent(device.law, params["s"]) if "s" in params else device.law
-            _follow(flat, _Programmed(device_law, params["g"]), (*_two(nets), *_two(nets)))
+            _follow(flat, _programmed(device, part.params), (*_two(nets), *_two(nets)))
+
+
+def _programmed(device: Cell, given: Mapping[str, float]) -> _Programmed:
+    assert device.law is not None
+    params = {**device.params, **given}
+    law = Bent(device.law, params["s"]) if "s" in params else device.law
+    return _Programmed(law, params["g"])
 
 
 def _follow(flat: FlatCircuit, law: Any, nets: tuple[int, int, int, int]) -> None:
