@@ -22,6 +22,7 @@ __all__ = [
     "Bent",
     "Capacitor",
     "Cell",
+    "Clock",
     "Crossbar",
     "CurrentSource",
     "DeviceLaw",
@@ -60,7 +61,7 @@ class SurfaceLaw(Protocol):
     """A function z = f(x, y) of two voltages as a SPICE expression."""
 
     def expression(self, x: str, y: str) -> str:
-        """f as an expression of the texts ``x`` and ``y``: as of a :class:`Law`, min, max, pow, ln, ?:, ``time``."""
+        """f as an expression of the texts ``x`` and ``y``: as of a :class:`Law`, min, max, pow, ln, ?:."""
         ...
 
 
@@ -119,6 +120,11 @@ class VoltageSource:
 
 
 @dataclass(frozen=True)
+class Clock:
+    """v(p, n) = 1 V/s * t in the first second of a transient, then 1 V; 0 V at DC. Ports p, n."""
+
+
+@dataclass(frozen=True)
 class CurrentSource:
     """A constant current of ``amps`` from p through the source to n. Ports p, n."""
 
@@ -161,7 +167,7 @@ class Diode:
     emission: float = 1.0
 
 
-Primitive = Resistor | Capacitor | VoltageSource | CurrentSource | Vcvs | Vccs | Behavioural | Surface | Diode
+Primitive = Resistor | Capacitor | VoltageSource | Clock | CurrentSource | Vcvs | Vccs | Behavioural | Surface | Diode
 
 
 @dataclass(frozen=True)

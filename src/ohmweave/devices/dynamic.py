@@ -11,7 +11,7 @@ from typing import Annotated
 import numpy as np
 from numpy.random import Generator
 
-from ohmweave.circuit import Behavioural, Capacitor, Cell, Instance, Resistor, Surface
+from ohmweave.circuit import Behavioural, Capacitor, Cell, Clock, Instance, Resistor, Surface
 from ohmweave.devices.conductance import check_levels, nearest_level
 from ohmweave.devices.curve import Curve, ScaledCurve, conductance_expression
 from ohmweave.devices.pulses import Pulses
@@ -21,6 +21,8 @@ __all__ = ["Dynamic"]
 
 # A state of 1 V on a nanofarad: rates from one to 1e9 a second are then nanoamperes to amperes.
 _FARADS = 1e-9
+# What holds a state at DC: fast motion then displaces it by 1e-9 of its range.
+_HOLD = 1e9
 _WALL = 1e-3
 
 
@@ -37,7 +39,7 @@ class _Flow:
 
 @dataclass(frozen=True)
 class _Motion:
-    """What charges the state's capacitor: at 0 s, as at DC, what holds the state where g puts it."""
+    """C dx/dt: what charges the state's capacitor."""
 
     model: "Dynamic"
 
@@ -48,8 +50,19 @@ class _Motion:
         rising, falling = f"min(1,({high!r}-{y})/{reach!r})", f"min(1,({y}-{low!r})/{reach!r})"
         ahead, behind = (rising, falling) if model.forward else (falling, rising)
         drift = model.drift_expression(x, f"({model.flow_expression(x, y)})", model.clipped_expression(y))
-        start = model.state_expression(f"({conductance_expression(model.r_series)})")
-        return f"((time>0)?({_FARADS!r}*({drift})*(({x}>0)?{ahead}:{behind})):({start}-{y}))"
+        return f"{_FARADS!r}*({drift})*(({x}>0)?{ahead}:{behind})"
+
+
+@dataclass(frozen=True)
+class _Hold:
+    """What holds the state where g puts it until time goes by."""
+
+    model: "Dynamic"
+
+    def expression(self, x: str, y: str) -> str:
+        """The charging current of the texts ``x`` (clock) and ``y`` (state)."""
+        start = self.model.state_expression(f"({conductance_expression(self.model.r_series)})")
+        return f"(({x}>0)?0.0:({_HOLD!r}*({start}-{y})))"
 
 
 @dataclass(frozen=True)
@@ -206,6 +219,8 @@ class Dynamic(ABC):
             Instance("flow", Surface(_Flow(self)), (inner, "n", inner, "n", "x", "0")),
             Instance("motion", Surface(_Motion(self)), ("0", "x", inner, "n", "x", "0")),
             Instance("state", Capacitor(_FARADS), ("x", "0")),
+            Instance("clock", Clock(), ("t", "0")),
+            Instance("hold", Surface(_Hold(self)), ("0", "x", "t", "0", "x", "0")),
         )
         name = f"memristor_{type(self).__name__.lower()}_dynamic"
         return Cell(name, ("p", "n"), parts, {"g": self.g_range[0]}, self, "g is the conductance at 0 s")

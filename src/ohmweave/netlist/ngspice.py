@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from ohmweave.circuit import (
     Behavioural,
     Capacitor,
+    Clock,
     CurrentSource,
     Diode,
     Primitive,
@@ -79,17 +80,16 @@ class Ngspice:
                 return f"c{name} {p} {n} {_positive(f'capacitor {name}', farads, 'F')}"
             case VoltageSource(volts):
                 return f"v{name} {p} {n} {number(volts)}"
+            case Clock():
+                return f"v{name} {p} {n} pwl(0 0 1 1)"
             case CurrentSource(amps):
                 return f"i{name} {p} {n} {number(amps)}"
             case Vcvs(gain):
                 return f"e{name} {p} {n} {nets[2]} {nets[3]} {number(gain)}"
             case Vccs(siemens):
                 return f"g{name} {p} {n} {nets[2]} {nets[3]} {number(siemens)}"
-            case Behavioural(law):
-                return wrap((f"b{name}", p, n, f"i={law.expression(_across(nets[2], nets[3]))}"))
-            case Surface(law):
-                x, y = _across(nets[2], nets[3]), _across(nets[4], nets[5])
-                return wrap((f"b{name}", p, n, f"i={law.expression(x, y)}"))
+            case Behavioural() | Surface():
+                return wrap((f"b{name}", p, n, f"i={_expression(primitive, nets)}"))
             case Diode():
                 return f"d{name} {p} {n} {model}"
 
@@ -104,6 +104,13 @@ def wrap(words: tuple[str, ...]) -> str:
         else:
             line = f"{line} {word}"
     return "\n".join([*lines, line])
+
+
+def _expression(primitive: Behavioural | Surface, nets: tuple[str, ...]) -> str:
+    x = _across(nets[2], nets[3])
+    if isinstance(primitive, Surface):
+        return primitive.law.expression(x, _across(nets[4], nets[5]))
+    return primitive.law.expression(x)
 
 
 def _positive(what: str, value: float, unit: str) -> str:

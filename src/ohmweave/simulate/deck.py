@@ -25,10 +25,10 @@ _MOST_SAVED = 2**26
 # Junctions in high-gain loops: the exponential times the gain turns rounding into more than 1e-9.
 JUNCTION_OPTIONS = "reltol=1e-7 abstol=1e-13 vntol=1e-10 gmin=1e-18 itl1=1000 itl2=1000 temp=27 tnom=27"
 
-# The truncation error of a step counts in full (trtol), of charges down to an attocoulomb: states of memristors are
-# voltages on small capacitors.
+# A step's estimated error counts ten times (trtol), of charges down to an attocoulomb: states of memristors are
+# voltages on small capacitors, and what runs away by itself would turn a small error into another time of switching.
 TRANSIENT_OPTIONS = (
-    "reltol=1e-6 abstol=1e-15 vntol=1e-9 chgtol=1e-18 trtol=1 gmin=1e-18 itl1=1000 itl2=1000 itl4=200 temp=27 tnom=27"
+    "reltol=1e-7 abstol=1e-15 vntol=1e-9 chgtol=1e-18 trtol=0.1 gmin=1e-18 itl1=1000 itl2=1000 itl4=200 temp=27 tnom=27"
 )
 
 

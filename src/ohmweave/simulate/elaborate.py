@@ -12,6 +12,7 @@ from ohmweave.circuit import (
     Bent,
     Capacitor,
     Cell,
+    Clock,
     Crossbar,
     CurrentSource,
     DeviceLaw,
@@ -182,9 +183,19 @@ def _place(flat: FlatCircuit, cell: Cell, prefix: str, joined: Mapping[str, int]
             _place(flat, part.of, f"{prefix}{part.name}.", inner)
         else:
             nets = tuple(net(name) for name in part.nets)
-            # Open at DC; its nets are there all the same.
-            if not isinstance(part.of, Capacitor):
+            # A capacitor is open at DC; its nets are there all the same.
+            if _conducts(part, prefix + part.name):
                 _place_primitive(flat, part, prefix + part.name, nets)
+
+
+def _conducts(part: Instance, path: str) -> bool:
+    if isinstance(part.of, Surface):
+        raise SimulationError(
+            "expected sources controlled by one voltage, found one of two voltages",
+            where=path,
+            remedy="keep it inside a device with a law, or ask ngspice for a transient",
+        )
+    return not isinstance(part.of, Capacitor)
 
 
 def _place_primitive(flat: FlatCircuit, part: Instance, path: str, nets: tuple[int, ...]) -> None:
@@ -193,6 +204,8 @@ def _place_primitive(flat: FlatCircuit, part: Instance, path: str, nets: tuple[i
             flat.conductances.append((*_two(nets), 1.0 / ohms))
         case VoltageSource(volts):
             flat.branches[path] = Branch(*_two(nets), GROUND, GROUND, 0.0, volts)
+        case Clock():
+            flat.branches[path] = Branch(*_two(nets), GROUND, GROUND, 0.0, 0.0)
         case Vcvs(gain):
             flat.branches[path] = Branch(*_four(nets), gain, 0.0)
         case CurrentSource(amps):
@@ -201,12 +214,6 @@ def _place_primitive(flat: FlatCircuit, part: Instance, path: str, nets: tuple[i
             flat.transconductances.append((*_four(nets), siemens))
         case Behavioural(law):
             _follow(flat, law, _four(nets))
-        case Surface():
-            raise SimulationError(
-                "expected sources controlled by one voltage, found one of two voltages",
-                where=path,
-                remedy="simulate this circuit in ngspice",
-            )
         case Diode(i_s, emission):
             _follow(flat, DiodeLaw(i_s, emission * _THERMAL_VOLTAGE), (*_two(nets), *_two(nets)))
         case Cell() as device:
