@@ -1,12 +1,15 @@
 """Memristors that move: their parameters are judged, their equations are the published ones, their trains end."""
 
+import io
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from ohmweave.circuit import Cell, Instance
 from ohmweave.design import Design
 from ohmweave.devices import (
     DynamicDevice,
@@ -22,7 +25,10 @@ from ohmweave.devices import (
 )
 from ohmweave.devices.curve import Curve
 from ohmweave.errors import DesignError
+from ohmweave.netlist import Ngspice, scan, write
 from ohmweave.report.pictures import hysteresis_picture
+
+GOLDEN = Path(__file__).parent / "golden" / "moving.cir"
 
 REFUSED: Mapping[str, Callable[[], object]] = {
     'device.r_series: expected at least 0 ohm, found -1 ohm; try r_series = "1 kohm"': lambda: Vteam(r_series=-1.0),
@@ -197,3 +203,17 @@ def test_a_loop_is_drawn() -> None:
     picture = hysteresis_picture(loops, "two loops")
     assert picture.png.startswith(b"\x89PNG")
     assert picture.caption == "two loops"
+
+
+def test_the_golden_netlist_of_moving_devices_is_written_to_the_byte() -> None:
+    models: dict[str, DynamicDevice] = {
+        "drift": LinearIonDrift(),
+        "vteam": Vteam(),
+        "yakopcic": Yakopcic(),
+        "stanford": Stanford(r_series=1e3),
+    }
+    parts = tuple(Instance(name, each.dynamic_cell(), (name, "0"), {"g": 5e-4}) for name, each in models.items())
+    stream = io.StringIO()
+    assert write(Cell("moving", tuple(models), parts), Ngspice(), stream) == 4
+    assert stream.getvalue() == GOLDEN.read_text(encoding="ascii")
+    assert scan(GOLDEN) == (GOLDEN,)

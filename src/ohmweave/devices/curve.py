@@ -10,6 +10,7 @@ from ohmweave.units import Array
 __all__ = ["Curve", "ScaledCurve"]
 
 _MOST_STEPS = 60
+_LAST_STEP = 1e-9
 
 
 @dataclass(frozen=True)
@@ -60,13 +61,20 @@ class Curve:
         size = np.abs(v)
         if math.isinf(self.v0):
             return np.asarray(v / (1.0 + loop))
-        with np.errstate(divide="ignore", over="ignore"):
-            u = np.minimum(size, self.v0 * np.arcsinh(np.where(loop > 0.0, size / (loop * self.v0), np.inf)))
+        # f(u) >= u, and f(u) <= what the whole voltage would drive through the resistor: two bounds from above.
+        w, most = size / (self.v0 * (1.0 + loop)), size / self.v0
+        if most.max(initial=0.0) > 1.0:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                w = np.fmin(w, np.arcsinh(most / loop))
         for _ in range(_MOST_STEPS):
-            step = (u + loop * self.v0 * np.sinh(u / self.v0) - size) / (1.0 + loop * np.cosh(u / self.v0))
-            u = u - step
-            if (np.abs(step) <= 4e-16 * size).all():
+            grown = np.expm1(w)
+            falls = grown / (1.0 + grown)
+            step = (w + 0.5 * loop * (grown + falls) - most) / (1.0 + loop * (1.0 + 0.5 * grown * falls))
+            w = w - step
+            # Steps square their error: the next one would be lost in rounding.
+            if not (np.abs(step) > _LAST_STEP * most).any():
                 break
+        u = self.v0 * w
         return np.asarray(np.copysign(u, v))
 
     def _sided(self, x: Array, above: Array) -> Array:

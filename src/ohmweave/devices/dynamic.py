@@ -222,8 +222,9 @@ class Dynamic(ABC):
             Instance("clock", Clock(), ("t", "0")),
             Instance("hold", Surface(_Hold(self)), ("0", "x", "t", "0", "x", "0")),
         )
-        name = f"memristor_{type(self).__name__.lower()}_dynamic"
-        return Cell(name, ("p", "n"), parts, {"g": self.g_range[0]}, self, "g is the conductance at 0 s")
+        kind = type(self).__name__
+        note = f"{kind} in motion: v(x) is its state, g its conductance until time goes by"
+        return Cell(f"memristor_{kind.lower()}_dynamic", ("p", "n"), parts, {"g": self.g_range[0]}, self, note)
 
     def flow_expression(self, u: str, x: str) -> str:
         """The current of the texts of the voltage across the device and of its state."""
