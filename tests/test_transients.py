@@ -214,6 +214,7 @@ def test_a_triangle_comes_back_in_every_period(high: float, low: float, period: 
     np.testing.assert_allclose(wave.at(whole), 0.0, atol=1e-12)
     np.testing.assert_allclose(wave.at(whole + 0.25 * period), high)
     np.testing.assert_allclose(wave.at(whole + 0.75 * period), low)
+    assert wave.steepest == pytest.approx(max(high, -low, 0.5 * (high - low)) / (0.25 * period))
 
 
 @given(amplitude=st.floats(0.1, 3.0), cycles=st.integers(1, 3), time=st.floats(0.0, 1.0))
@@ -223,3 +224,11 @@ def test_a_sine_is_one_to_its_corners(amplitude: float, cycles: int, time: float
     # A chord lies within the square of its half angle, halved, of the arc.
     away = wave.at(np.array(time)) - amplitude * np.sin(2.0 * np.pi * time)
     assert abs(away) <= 0.5 * amplitude * (np.pi / 128) ** 2 + 1e-12
+
+
+@given(volts=st.lists(st.floats(-3.0, 3.0), min_size=1, max_size=4), width=st.floats(1e-9, 1.0))
+def test_pulses_have_the_area_of_rectangles(volts: list[float], width: float) -> None:
+    widths = width * (1.0 + np.arange(len(volts)))
+    wave = Waveform.pulses(np.array(volts), widths)
+    area = float(np.sum(0.5 * (wave.volts[1:] + wave.volts[:-1]) * np.diff(wave.times)))
+    assert area == pytest.approx(float(np.sum(volts * widths)), abs=1e-9 * width)

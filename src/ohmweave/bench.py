@@ -119,6 +119,11 @@ class Waveform:
         """Time of the last corner, s."""
         return float(self.times[-1])
 
+    @property
+    def steepest(self) -> float:
+        """Largest slope, V/s."""
+        return float(np.abs(np.diff(self.volts) / np.diff(self.times)).max(initial=0.0))
+
     def at(self, times: Array) -> Array:
         """Voltage at any ``times`` (s), V."""
         return np.asarray(np.interp(times, self.times, self.volts))
@@ -135,6 +140,16 @@ class Waveform:
         """``amplitude`` (V) sin(2π t / ``period``) through ``corners`` points of each period (s)."""
         turns = np.arange(cycles * corners + 1) / corners
         return Waveform(period * turns, amplitude * np.sin(2.0 * np.pi * turns))
+
+    @staticmethod
+    def pulses(volts: Array, widths: Array, edge: float = 1e-3) -> "Waveform":
+        """Pulses of ``volts`` (V) for ``widths`` (s), each after a pause as long; edges last ``edge`` of a width.
+
+        The width is that at half height, so that the area is that of a rectangle.
+        """
+        spans = widths[:, None] * np.array([1.0, edge, 1.0 - edge, edge])
+        times = np.concatenate([[0.0], np.cumsum(spans)])
+        return Waveform(times, np.concatenate([[0.0], (volts[:, None] * np.array([0.0, 1.0, 1.0, 0.0])).ravel()]))
 
 
 @dataclass(frozen=True, eq=False)

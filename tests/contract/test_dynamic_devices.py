@@ -180,13 +180,6 @@ def test_write_verify_reaches_its_target(device: DynamicDevice, tolerance: float
         assert done.pulses.max() < device.pulses.most
 
 
-def pulse(volts: float, width: float) -> Waveform:
-    """One pulse after a tenth of its width, its edges a thousandth of it."""
-    edge, begun = 1e-3 * width, 0.1 * width
-    times = np.array([0.0, begun, begun + edge, begun + width, begun + width + edge, 1.3 * width])
-    return Waveform(times, np.array([0.0, 0.0, volts, volts, 0.0, 0.0]))
-
-
 PULSED: Mapping[str, tuple[DynamicDevice, float, float]] = {
     "linear ion drift": (LinearIonDrift(), 1.0, 0.2),
     "vteam": (Vteam(), 0.3, 1e-7),
@@ -203,7 +196,7 @@ def test_a_pulse_moves_the_circuit_as_programming_says(
 
     g = np.array([np.sqrt(device.g_range[0] * device.g_range[1])])
     reached, joules = hold(device, np.array([volts]), device.state(g), np.array([width]))
-    drive = pulse(volts, width)
+    drive = Waveform.pulses(np.array([volts]), np.array([width]))
     cell = Cell("one", ("p",), (Instance("d", device.dynamic_cell(), ("p", "0"), {"g": float(g[0])}),))
     found = spice.trace(Transient(cell, ("p",), (drive,), drive.end, drive.end / 1000, ("d.x",)))
     low, high = device.bounds
@@ -212,6 +205,19 @@ def test_a_pulse_moves_the_circuit_as_programming_says(
     watts = found.input_amps[:, 0] * drive.at(found.times)
     taken = float(np.sum(0.5 * (watts[1:] + watts[:-1]) * np.diff(found.times)))
     assert taken == pytest.approx(joules[0], rel=0.01)
+
+
+@pytest.mark.parametrize("device", PROGRAMMED.values(), ids=PROGRAMMED)
+def test_a_train_brings_the_circuit_to_its_target(device: DynamicDevice, spice: NgspiceSimulator) -> None:
+    g_off, g_on = device.g_range
+    target = g_off**0.4 * g_on**0.6
+    done = program_by_pulses(device, np.array([target]), g_off, tolerance=0.01)
+    drive = Waveform.pulses(done.volts[:, 0], done.widths[:, 0])
+    cell = Cell("one", ("p",), (Instance("d", device.dynamic_cell(), ("p", "0"), {"g": g_off}),))
+    found = spice.trace(Transient(cell, ("p",), (drive,), drive.end, drive.end / 1000, ("d.x",)))
+    reached = float(device.conductance(found.volts[-1:, 0])[0])
+    assert reached == pytest.approx(float(done.g[0]), rel=0.01)
+    assert reached == pytest.approx(target, rel=0.02)
 
 
 READS: Mapping[str, tuple[Any, SignalChoice, float]] = {

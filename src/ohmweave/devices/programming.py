@@ -18,7 +18,7 @@ _SLACK = 1e-9
 
 @dataclass(frozen=True, eq=False)
 class Programmed:
-    """What pulse trains came to, each of the shape of the targets.
+    """What pulse trains came to, each of the shape of the targets; the trains themselves have a round a row.
 
     Args:
         g: conductance reached, S.
@@ -26,6 +26,8 @@ class Programmed:
         seconds: their widths together, s.
         joules: energy taken from the source by the pulses; reading between them is not counted, J.
         reached: whether g is within the tolerance.
+        volts: amplitude of each pulse, shape [rounds, ...], V; 0 where a device needed none.
+        widths: width of each pulse, shape [rounds, ...], s; 0 where a device needed none.
     """
 
     g: Array
@@ -33,6 +35,8 @@ class Programmed:
     seconds: Array
     joules: Array
     reached: NDArray[np.bool_]
+    volts: Array
+    widths: Array
 
 
 @dataclass(eq=False)
@@ -87,21 +91,30 @@ def program_by_pulses(
     _check(device, wanted, begun, tolerance)
     goal, x = wanted.ravel(), device.state(begun.ravel())
     train = _Train.begin(goal.size, rule)
-    count = np.zeros(goal.size, dtype=np.int64)
-    seconds, joules = np.zeros(goal.size), np.zeros(goal.size)
+    rounds: list[Array] = []
+    joules = np.zeros(goal.size)
     for _ in range(rule.most):
         away = device.conductance(x) / goal - 1.0
         left = np.flatnonzero(np.abs(away) > tolerance)
         if not left.size:
             break
-        volts, widths = train.next(left, (away[left] < 0.0).astype(np.int64), rule)
-        x[left], taken = hold(device, volts, x[left], widths)
-        count[left] += 1
-        seconds[left] += widths
+        pulse = np.zeros((2, goal.size))
+        pulse[:, left] = train.next(left, (away[left] < 0.0).astype(np.int64), rule)
+        x[left], taken = hold(device, pulse[0, left], x[left], pulse[1, left])
         joules[left] += taken
-    g = device.conductance(x)
-    answer = (g, count, seconds, joules, np.abs(g / goal - 1.0) <= tolerance)
-    return Programmed(*(each.reshape(wanted.shape) for each in answer))  # type: ignore[arg-type]
+        rounds.append(pulse)
+    history = np.stack(rounds) if rounds else np.zeros((0, 2, goal.size))
+    volts, widths = (history[:, k].reshape(-1, *wanted.shape) for k in (0, 1))
+    g = device.conductance(x).reshape(wanted.shape)
+    return Programmed(
+        g,
+        np.count_nonzero(widths, axis=0),
+        widths.sum(axis=0),
+        joules.reshape(wanted.shape),
+        np.abs(g / wanted - 1.0) <= tolerance,
+        volts,
+        widths,
+    )
 
 
 def _check(device: DynamicDevice, target: Array, start: Array, tolerance: float) -> None:
