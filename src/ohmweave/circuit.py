@@ -20,7 +20,9 @@ from ohmweave.units import Array
 __all__ = [
     "Behavioural",
     "Bent",
+    "Capacitor",
     "Cell",
+    "Clock",
     "Crossbar",
     "CurrentSource",
     "DeviceLaw",
@@ -29,6 +31,8 @@ __all__ = [
     "Law",
     "Primitive",
     "Resistor",
+    "Surface",
+    "SurfaceLaw",
     "Vccs",
     "Vcvs",
     "VoltageSource",
@@ -50,6 +54,14 @@ class Law(Protocol):
 
     def expression(self, x: str) -> str:
         """f as an expression of the text ``x``: + - * /, sqrt, exp, sinh, tanh, ``{param}``."""
+        ...
+
+
+class SurfaceLaw(Protocol):
+    """A function z = f(x, y) of two voltages as a SPICE expression."""
+
+    def expression(self, x: str, y: str) -> str:
+        """f as an expression of the texts ``x`` and ``y``: as of a :class:`Law`, min, max, pow, ln, ?:."""
         ...
 
 
@@ -94,10 +106,22 @@ class Resistor:
 
 
 @dataclass(frozen=True)
+class Capacitor:
+    """i(p->n) = farads * dv(p, n)/dt; open at DC. Ports p, n."""
+
+    farads: float
+
+
+@dataclass(frozen=True)
 class VoltageSource:
     """v(p, n) = volts. Ports p, n."""
 
     volts: float
+
+
+@dataclass(frozen=True)
+class Clock:
+    """v(p, n) = 1 V/s * t in the first second of a transient, then 1 V; 0 V at DC. Ports p, n."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +153,13 @@ class Behavioural:
 
 
 @dataclass(frozen=True)
+class Surface:
+    """i(p->n through the source) = law(v(xp, xn), v(yp, yn)). Ports p, n, xp, xn, yp, yn. SPICE B element."""
+
+    law: SurfaceLaw
+
+
+@dataclass(frozen=True)
 class Diode:
     """i(p->n) = i_s (exp(v(p, n) / (n V_T)) - 1), V_T at 27 degrees Celsius. Ports p, n."""
 
@@ -136,7 +167,7 @@ class Diode:
     emission: float = 1.0
 
 
-Primitive = Resistor | VoltageSource | CurrentSource | Vcvs | Vccs | Behavioural | Diode
+Primitive = Resistor | Capacitor | VoltageSource | Clock | CurrentSource | Vcvs | Vccs | Behavioural | Surface | Diode
 
 
 @dataclass(frozen=True)

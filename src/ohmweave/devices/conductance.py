@@ -9,7 +9,7 @@ from numpy.random import Generator
 from ohmweave.errors import DesignError
 from ohmweave.units import Array, Unit, format_quantity
 
-__all__ = ["ConductanceRange"]
+__all__ = ["ConductanceRange", "check_levels", "nearest_level"]
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,7 @@ class ConductanceRange:
                 where="device",
                 remedy="give g_off the lower conductance",
             )
-        if self.levels < 0 or self.levels == 1:
-            raise DesignError(
-                f"expected 0 (analog) or at least 2 levels, found {self.levels}",
-                where="device.levels",
-                remedy="set levels = 0",
-            )
+        check_levels(self.levels)
 
     @property
     def g_range(self) -> tuple[float, float]:
@@ -51,7 +46,25 @@ class ConductanceRange:
 
     def program(self, target: Array, rng: Generator) -> Array:
         """Round each target (S) to the nearest level; analog devices reach it exactly."""
-        if self.levels == 0:
-            return target.copy()
-        step = (self.g_on - self.g_off) / (self.levels - 1)
-        return np.asarray(self.g_off + np.round((target - self.g_off) / step) * step)
+        return nearest_level(target, self.g_range, self.levels)
+
+
+def check_levels(levels: int) -> None:
+    """Refuse a number of levels that is neither 0 (analog) nor at least 2.
+
+    Raises:
+        DesignError: such a number.
+    """
+    if levels < 0 or levels == 1:
+        raise DesignError(
+            f"expected 0 (analog) or at least 2 levels, found {levels}", where="device.levels", remedy="set levels = 0"
+        )
+
+
+def nearest_level(target: Array, g_range: tuple[float, float], levels: int) -> Array:
+    """Round each target (S) to the nearest of ``levels`` even steps from end to end of the range; 0 leaves it."""
+    if levels == 0:
+        return target.copy()
+    g_off, g_on = g_range
+    step = (g_on - g_off) / (levels - 1)
+    return np.asarray(g_off + np.round((target - g_off) / step) * step)

@@ -26,7 +26,8 @@ _BREAK = re.compile(r"(?:[vV]\([^)]*\)|[^*,(?:])*(?:[*,(?:]|$)")
 FUNCTIONS: Mapping[str, str] = {
     name: name
     for name in (
-        "abs", "atan", "ceil", "cos", "cosh", "exp", "floor", "ln", "max", "min", "sin", "sinh", "sqrt", "tan", "tanh"
+        "abs", "atan", "ceil", "cos", "cosh", "exp", "floor", "ln", "max", "min", "pow", "sin", "sinh", "sqrt", "tan",
+        "tanh",
     )
 }  # fmt: skip
 

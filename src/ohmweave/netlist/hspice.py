@@ -4,10 +4,10 @@ import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from ohmweave.circuit import Behavioural, Cell, Diode, Primitive
+from ohmweave.circuit import Behavioural, Cell, Diode, Primitive, Surface
 from ohmweave.netlist.dialect import number
 from ohmweave.netlist.formula import FUNCTIONS, Words, broken, translate
-from ohmweave.netlist.ngspice import Ngspice, across
+from ohmweave.netlist.ngspice import Ngspice, expression
 
 __all__ = ["Hspice"]
 
@@ -64,7 +64,7 @@ class Hspice:
         Raises:
             ValueError: a resistor of 0 ohm or less, a formula with a function that HSPICE does not have.
         """
-        if not isinstance(primitive, Behavioural):
+        if not isinstance(primitive, Behavioural | Surface):
             return _SPICE.element(name, primitive, nets, model)
         constants: dict[str, str] = {}
 
@@ -75,7 +75,7 @@ class Hspice:
             return name
 
         words = Words("hspice", _FUNCTIONS, number=named)
-        formula = _integer_parts(translate(primitive.law.expression(across(nets[2], nets[3])), words))
+        formula = _integer_parts(translate(expression(primitive, nets), words))
         lines = [f".param {constant}={text}" for constant, text in constants.items()]
         return "\n".join([*lines, broken(f"g{name} {nets[0]} {nets[1]} cur='{formula}'", " \\\\")])
 

@@ -14,7 +14,7 @@ from ohmweave.netlist.dialect import Dialect, number
 __all__ = ["block", "write", "written_cells"]
 
 _NET = re.compile(r"0|(?!(?:gnd|ground)$)[a-z][a-z0-9_]*")
-_PORTS = {"Vcvs": 4, "Vccs": 4, "Behavioural": 4}
+_PORTS = {"Vcvs": 4, "Vccs": 4, "Behavioural": 4, "Surface": 6}
 
 
 def write(cell: Cell, dialect: Dialect, stream: TextIO, *, names: Mapping[str, str] | None = None) -> int:

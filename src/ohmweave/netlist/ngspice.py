@@ -5,11 +5,14 @@ from dataclasses import dataclass
 
 from ohmweave.circuit import (
     Behavioural,
+    Capacitor,
     Cell,
+    Clock,
     CurrentSource,
     Diode,
     Primitive,
     Resistor,
+    Surface,
     Vccs,
     Vcvs,
     VoltageSource,
@@ -71,24 +74,27 @@ class Ngspice:
         """One card of the letter that the primitive has in SPICE.
 
         Raises:
-            ValueError: a resistor of 0 ohm or less (ngspice would make it 1 mohm in silence).
+            ValueError: a resistor of 0 ohm or less (ngspice would make it 1 mohm in silence), or a capacitor of
+                0 F or less.
         """
         p, n = nets[:2]
         match primitive:
             case Resistor(ohms):
-                if not ohms > 0.0:
-                    raise ValueError(f"resistor {name}: expected more than 0 ohm, found {ohms}")
-                return self.resistor(name, nets, number(ohms))
+                return self.resistor(name, nets, positive(f"resistor {name}", ohms, "ohm"))
+            case Capacitor(farads):
+                return f"c{name} {p} {n} {positive(f'capacitor {name}', farads, 'F')}"
             case VoltageSource(volts):
                 return f"v{name} {p} {n} {number(volts)}"
+            case Clock():
+                return f"v{name} {p} {n} pwl(0 0 1 1)"
             case CurrentSource(amps):
                 return f"i{name} {p} {n} {number(amps)}"
             case Vcvs(gain):
                 return f"e{name} {p} {n} {nets[2]} {nets[3]} {number(gain)}"
             case Vccs(siemens):
                 return f"g{name} {p} {n} {nets[2]} {nets[3]} {number(siemens)}"
-            case Behavioural(law):
-                return wrap((f"b{name}", p, n, f"i={law.expression(across(nets[2], nets[3]))}"))
+            case Behavioural() | Surface():
+                return wrap((f"b{name}", p, n, f"i={expression(primitive, nets)}"))
             case Diode():
                 return f"d{name} {p} {n} {model}"
 
@@ -109,6 +115,25 @@ def wrap(words: tuple[str, ...], end: str = "", begin: str = "+ ") -> str:
         else:
             line = f"{line} {word}"
     return "\n".join([*lines, line])
+
+
+def expression(primitive: Behavioural | Surface, nets: tuple[str, ...]) -> str:
+    """The formula of a behavioural source between its nets, in ngspice's words."""
+    x = across(nets[2], nets[3])
+    if isinstance(primitive, Surface):
+        return primitive.law.expression(x, across(nets[4], nets[5]))
+    return primitive.law.expression(x)
+
+
+def positive(what: str, value: float, unit: str) -> str:
+    """The number of a value that may not be zero.
+
+    Raises:
+        ValueError: one that is, or is below; ngspice would take another value in silence.
+    """
+    if not value > 0.0:
+        raise ValueError(f"{what}: expected more than 0 {unit}, found {value}")
+    return number(value)
 
 
 def across(p: str, n: str) -> str:

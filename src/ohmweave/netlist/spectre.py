@@ -5,20 +5,23 @@ from dataclasses import dataclass
 
 from ohmweave.circuit import (
     Behavioural,
+    Capacitor,
     Cell,
+    Clock,
     Crossbar,
     CurrentSource,
     Diode,
     Instance,
     Primitive,
     Resistor,
+    Surface,
     Vccs,
     Vcvs,
     VoltageSource,
 )
 from ohmweave.netlist.dialect import number, one_line
 from ohmweave.netlist.formula import FUNCTIONS, Words, broken, translate
-from ohmweave.netlist.ngspice import across, wrap
+from ohmweave.netlist.ngspice import expression, positive, wrap
 
 __all__ = ["Spectre", "bracketed"]
 
@@ -93,9 +96,11 @@ class Spectre:
         pair, four = f"({nets[0]} {nets[1]})", f"({' '.join(nets)})"
         match primitive:
             case Resistor(ohms):
-                if not ohms > 0.0:
-                    raise ValueError(f"resistor {name}: expected more than 0 ohm, found {ohms}")
-                return self.resistor(name, nets, number(ohms))
+                return self.resistor(name, nets, positive(f"resistor {name}", ohms, "ohm"))
+            case Capacitor(farads):
+                return f"c{name} {pair} capacitor c={positive(f'capacitor {name}', farads, 'F')}"
+            case Clock():
+                return f"v{name} {pair} vsource type=pwl wave=[0 0 1 1]"
             case VoltageSource(volts):
                 return f"v{name} {pair} vsource type=dc dc={number(volts)}"
             case CurrentSource(amps):
@@ -104,8 +109,8 @@ class Spectre:
                 return f"e{name} {four} vcvs gain={number(gain)}"
             case Vccs(siemens):
                 return f"g{name} {four} vccs gm={number(siemens)}"
-            case Behavioural(law):
-                formula = translate(law.expression(across(nets[2], nets[3])), _WORDS)
+            case Behavioural() | Surface():
+                formula = translate(expression(primitive, nets), _WORDS)
                 return broken(f"b{name} {pair} bsource i={formula}", " \\")
             case Diode():
                 return f"d{name} {pair} {model}"

@@ -6,20 +6,22 @@ from dataclasses import dataclass
 
 from ohmweave.circuit import (
     Behavioural,
+    Capacitor,
     Cell,
+    Clock,
     CurrentSource,
     Diode,
     Instance,
-    Law,
     Primitive,
     Resistor,
+    Surface,
     Vccs,
     Vcvs,
     VoltageSource,
 )
 from ohmweave.netlist.dialect import number, one_line
 from ohmweave.netlist.formula import FUNCTIONS, Words, broken, parameters, translate
-from ohmweave.netlist.ngspice import wrap
+from ohmweave.netlist.ngspice import expression, positive, wrap
 
 __all__ = ["Vacask"]
 
@@ -35,6 +37,7 @@ _MODELS = (
     "model ow_vcvs vcvs",
     "model ow_vccs vccs",
 )
+_CAPACITOR = ('load "capacitor.osdi"', "model ow_capacitor capacitor")
 # k/q of the SI of 2019. pnjlim is SPICE's own way of keeping Newton's steps out of the exponential's overflow.
 _DIODE = """module ow_diode(a, c);
   inout a, c;
@@ -68,21 +71,24 @@ class Vacask:
             ValueError: a net that VACASK would read as a number, a formula with a function that Verilog-A has not.
         """
         modules: dict[str, str] = {}
+        parts: list[Instance] = []
         for cell in cells:
             for part in _instances(cell):
+                parts.append(part)
                 for net in (*cell.ports, *part.nets):
                     if net in _RESERVED:
                         raise ValueError(f"cell {cell.name}: {net!r} is a number to VACASK; give another name")
-                if isinstance(part.of, Behavioural):
-                    name, formula = _module(part.of.law)
-                    modules[name] = _verilog(name, formula, parameters(part.of.law.expression("v(cp,cn)")))
+                if isinstance(part.of, Behavioural | Surface):
+                    name, formula = _module(part.of)
+                    modules[name] = _verilog(part.of, name, formula)
                 elif isinstance(part.of, Diode):
                     modules["ow_diode"] = _DIODE
+        models = (*_MODELS, *(_CAPACITOR if any(isinstance(part.of, Capacitor) for part in parts) else ()))
         if not modules:
-            return _MODELS
+            return models
         text = "\n\n".join(('`include "disciplines.vams"', *modules.values()))
-        models = tuple(f"model {name} {name}" for name in modules if name != "ow_diode")
-        return (*_MODELS, f'embed "{_LAWS}" <<<LAWS', text, ">>>LAWS", f'load "{_LAWS}"', *models)
+        laws = tuple(f"model {name} {name}" for name in modules if name != "ow_diode")
+        return (*models, f'embed "{_LAWS}" <<<LAWS', text, ">>>LAWS", f'load "{_LAWS}"', *laws)
 
     def comment(self, text: str) -> str:
         """``// text``."""
@@ -120,9 +126,11 @@ class Vacask:
         pair, four = f"({nets[0]} {nets[1]})", f"({' '.join(nets)})"
         match primitive:
             case Resistor(ohms):
-                if not ohms > 0.0:
-                    raise ValueError(f"resistor {name}: expected more than 0 ohm, found {ohms}")
-                return self.resistor(name, nets, number(ohms))
+                return self.resistor(name, nets, positive(f"resistor {name}", ohms, "ohm"))
+            case Capacitor(farads):
+                return f"c{name} {pair} ow_capacitor c={positive(f'capacitor {name}', farads, 'F')}"
+            case Clock():
+                return f'v{name} {pair} ow_vsource type="pwl" wave=[0, 0, 1, 1]'
             case VoltageSource(volts):
                 return f"v{name} {pair} ow_vsource dc={number(volts)}"
             case CurrentSource(amps):
@@ -131,9 +139,9 @@ class Vacask:
                 return f"e{name} {four} ow_vcvs gain={number(gain)}"
             case Vccs(siemens):
                 return f"g{name} {four} ow_vccs gain={number(siemens)}"
-            case Behavioural(law):
-                given = (f"{key}={key}" for key in parameters(law.expression("v(cp,cn)")))
-                return " ".join((f"b{name}", four, _module(law)[0], *given))
+            case Behavioural() | Surface():
+                given = (f"{key}={key}" for key in parameters(_formula(primitive)))
+                return " ".join((f"b{name}", four, _module(primitive)[0], *given))
             case Diode():
                 return f"d{name} {pair} {model}"
 
@@ -147,16 +155,25 @@ def _real(text: str) -> str:
     return text if "." in text or "e" in text else f"{text}.0"
 
 
-_WORDS = Words("vacask", FUNCTIONS, _real, lambda _: "V(cp, cn)")
+_WORDS = Words("vacask", FUNCTIONS, _real, lambda text: f"V({', '.join(text[2:-1].split(','))})")
 
 
-def _module(law: Law) -> tuple[str, str]:
-    """Name, by its content, and formula of a law's module."""
-    formula = translate(law.expression("v(cp,cn)"), _WORDS)
+def _ports(source: Behavioural | Surface) -> tuple[str, ...]:
+    return ("p", "n", "cp", "cn") if isinstance(source, Behavioural) else ("p", "n", "cp", "cn", "dp", "dn")
+
+
+def _formula(source: Behavioural | Surface) -> str:
+    return expression(source, _ports(source))
+
+
+def _module(source: Behavioural | Surface) -> tuple[str, str]:
+    """Name, by its content, and formula of a source's module."""
+    formula = translate(_formula(source), _WORDS)
     return f"law_{hashlib.sha256(formula.encode()).hexdigest()[:12]}", formula
 
 
-def _verilog(name: str, formula: str, given: tuple[str, ...]) -> str:
-    lines = [f"module {name}(p, n, cp, cn);", "  inout p, n, cp, cn;", "  electrical p, n, cp, cn;"]
-    lines += [f'  (* type="instance" *) parameter real {key} = 1.0;' for key in given]
+def _verilog(source: Behavioural | Surface, name: str, formula: str) -> str:
+    ports = ", ".join(_ports(source))
+    lines = [f"module {name}({ports});", f"  inout {ports};", f"  electrical {ports};"]
+    lines += [f'  (* type="instance" *) parameter real {key} = 1.0;' for key in parameters(_formula(source))]
     return "\n".join([*lines, broken(f"  analog I(p, n) <+ {formula};", ""), "endmodule"])

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from ohmweave.circuit import Behavioural, Cell, Diode, Primitive
+from ohmweave.circuit import Behavioural, Cell, Diode, Primitive, Surface
 from ohmweave.netlist.dialect import number
 from ohmweave.netlist.formula import FUNCTIONS, Words, translate
-from ohmweave.netlist.ngspice import Ngspice, across, wrap
+from ohmweave.netlist.ngspice import Ngspice, expression, wrap
 
 __all__ = ["Xyce"]
 
@@ -65,7 +65,7 @@ class Xyce:
         Raises:
             ValueError: a resistor of 0 ohm or less, a formula with a function that Xyce does not have.
         """
-        if not isinstance(primitive, Behavioural):
+        if not isinstance(primitive, Behavioural | Surface):
             return _SPICE.element(name, primitive, nets, model)
-        formula = translate(primitive.law.expression(across(nets[2], nets[3])), _WORDS)
+        formula = translate(expression(primitive, nets), _WORDS)
         return wrap((f"b{name}", nets[0], nets[1], f"i={{{formula}}}"))

@@ -16,6 +16,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from ohmweave.analysis.ir_drop import TileDrop
+from ohmweave.devices import Trajectory
 from ohmweave.mapping import Stage, Tile
 from ohmweave.units import Array
 
@@ -26,6 +27,7 @@ __all__ = [
     "confusion_picture",
     "deviation_picture",
     "drop_picture",
+    "hysteresis_picture",
     "profile_picture",
     "scatter_picture",
 ]
@@ -55,6 +57,11 @@ class Picture:
     alt: str
     caption: str
     width: int
+
+    @property
+    def png(self) -> bytes:
+        """The PNG itself."""
+        return base64.b64decode(self.uri.partition(",")[2])
 
 
 def scatter_picture(points: Mapping[str, tuple[Array, Array]], titles: Mapping[str, str], caption: str) -> Picture:
@@ -143,6 +150,25 @@ def deviation_picture(shares: Mapping[str, Array], tolerance: float, caption: st
     _style(axes, "", "log₁₀ of the difference, as a share of the stage's full scale", "voltages")
     axes.legend(frameon=False, fontsize=8, labelcolor=_INK, ncols=2 if len(logs) > 6 else 1)
     return _picture(figure, "Histogram of the differences between the engines", caption)
+
+
+def hysteresis_picture(loops: Mapping[str, Trajectory], caption: str) -> Picture:
+    """Current against voltage of memristors, one panel a loop; the first of a loop's devices is drawn.
+
+    Args:
+        loops: heading -> what a device did (:func:`ohmweave.devices.hysteresis`).
+        caption: how to read it.
+    """
+    across = min(len(loops), 3)
+    down = -(-len(loops) // across)
+    figure = _figure(_WIDTH / 3 * max(across, 2), 2.9 * down)
+    for index, (title, loop) in enumerate(loops.items(), start=1):
+        axes = figure.add_subplot(down, across, index)
+        axes.axhline(0.0, color=_LINE, linewidth=0.8, zorder=0)
+        axes.axvline(0.0, color=_LINE, linewidth=0.8, zorder=0)
+        axes.plot(loop.volts, 1e3 * loop.amps[:, 0], color=_BLUE, linewidth=1.4)
+        _style(axes, title, "voltage (V)", "current (mA)")
+    return _picture(figure, "Current against voltage of each memristor", caption)
 
 
 def confusion_picture(counts: NDArray[np.int64], caption: str) -> Picture:

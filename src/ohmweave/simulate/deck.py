@@ -1,17 +1,17 @@
-"""A bench as an ngspice deck: one sweep over all samples, and where to find every probe in it."""
+"""A bench or a transient as an ngspice deck, and where to find every probe in it."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
 
-from ohmweave.bench import Bench
+from ohmweave.bench import Bench, Transient, Waveform
 from ohmweave.circuit import Cell, Crossbar, Diode, Instance, Vcvs, VoltageSource
 from ohmweave.netlist.dialect import number
 from ohmweave.netlist.ngspice import wrap
 from ohmweave.simulate.elaborate import FlatCircuit, elaborate
 from ohmweave.units import Array
 
-__all__ = ["Deck", "Names", "find_vectors", "has_junctions", "make_deck"]
+__all__ = ["Deck", "Names", "find_vectors", "has_junctions", "make_deck", "make_transient_deck"]
 
 # A thousandth of SPICE's usual tolerances and less: Newton's last step then lies below 1e-9 of its value.
 OPTIONS = "reltol=1e-9 abstol=1e-15 vntol=1e-12 gmin=1e-18 itl1=1000 itl2=1000 temp=27 tnom=27"
@@ -24,6 +24,12 @@ _MOST_SAVED = 2**26
 
 # Junctions in high-gain loops: the exponential times the gain turns rounding into more than 1e-9.
 JUNCTION_OPTIONS = "reltol=1e-7 abstol=1e-13 vntol=1e-10 gmin=1e-18 itl1=1000 itl2=1000 temp=27 tnom=27"
+
+# A step's estimated error counts ten times (trtol), of charges down to an attocoulomb: states of memristors are
+# voltages on small capacitors, and what runs away by itself would turn a small error into another time of switching.
+TRANSIENT_OPTIONS = (
+    "reltol=1e-7 abstol=1e-15 vntol=1e-9 chgtol=1e-18 trtol=0.1 gmin=1e-18 itl1=1000 itl2=1000 itl4=200 temp=27 tnom=27"
+)
 
 
 @dataclass(frozen=True)
@@ -111,13 +117,51 @@ def find_vectors(bench: Bench, names: Names) -> tuple[Deck, FlatCircuit]:
         flat.find(probe)
     for source in bench.sources:
         flat.branch(source)
+    return _asked(bench, names), flat
+
+
+def _asked(bench: Bench | Transient, names: Names) -> Deck:
     places = _Places(bench.cell, names)
     probes = tuple(places.vector(probe) for probe in bench.probes)
     sources = [places.source(path) for path in bench.sources]
     inputs = tuple(names.current.format(f"vi{k}") for k in range(len(bench.inputs)))
     drives = tuple(names.voltage.format(f"p_{port}") for port in bench.inputs)
-    deck = Deck("", probes, inputs, tuple(nets for nets, _ in sources), tuple(amps for _, amps in sources), drives)
-    return deck, flat
+    return Deck("", probes, inputs, tuple(nets for nets, _ in sources), tuple(amps for _, amps in sources), drives)
+
+
+def make_transient_deck(transient: Transient, library: str, *, klu: bool) -> Deck:
+    """Write the deck of a transient: from the operating point at 0 s, each drive a piecewise-linear source.
+
+    Args:
+        transient: what to drive and watch.
+        library: name of the file that holds the cell, beside the deck.
+        klu: ask for the KLU solver.
+
+    Raises:
+        ValueError: a probe or source below parts that the cell does not have.
+    """
+    deck = _asked(transient, NGSPICE)
+    return replace(deck, text="\n".join(_transient_lines(transient, library, deck, klu)) + "\n")
+
+
+def _transient_lines(transient: Transient, library: str, deck: Deck, klu: bool) -> Iterator[str]:
+    yield f"ohmweave transient of {transient.cell.name}"
+    yield f".include {library}"
+    for k, (port, drive) in enumerate(zip(transient.inputs, transient.drives, strict=True)):
+        yield _corners(f"vd{k} in{k} 0", drive)
+        yield f"vi{k} in{k} p_{port} 0"
+    yield wrap(("x1", *(f"p_{port}" for port in transient.cell.ports), transient.cell.name))
+    yield f".options {'klu ' if klu else ''}{TRANSIENT_OPTIONS}"
+    step = number(transient.step)
+    yield f".tran {step} {number(transient.end)} 0 {step}"
+    yield wrap((".save", *deck.vectors))
+    yield ".end"
+
+
+def _corners(source: str, drive: Waveform) -> str:
+    """A voltage source through the corners of a waveform."""
+    corners = zip(drive.times.tolist(), drive.volts.tolist(), strict=True)
+    return "\n".join([f"{source} pwl(", *(f"+ {number(time)} {number(volt)}" for time, volt in corners), "+ )"])
 
 
 def _saved(deck: Deck, flat: FlatCircuit, bench: Bench) -> tuple[str, ...]:

@@ -12,13 +12,16 @@ from numpy.typing import NDArray
 from ohmweave.circuit import (
     Behavioural,
     Bent,
+    Capacitor,
     Cell,
+    Clock,
     Crossbar,
     CurrentSource,
     DeviceLaw,
     Diode,
     Instance,
     Resistor,
+    Surface,
     Vccs,
     Vcvs,
     VoltageSource,
@@ -178,7 +181,11 @@ class FlatCircuit:
 
 
 def elaborate(cell: Cell) -> FlatCircuit:
-    """Flatten a cell; its ports become nets of the same name, nets below carry dotted paths."""
+    """Flatten a cell for its DC solution; its ports become nets of the same name, nets below carry dotted paths.
+
+    Raises:
+        SimulationError: a part that has no mathematics here.
+    """
     flat = FlatCircuit()
     _place(flat, cell, "", {port: flat.net(port) for port in cell.ports})
     for (law, bends), placed in flat.devices.items():
@@ -207,7 +214,20 @@ def _place(flat: FlatCircuit, cell: Cell, prefix: str, joined: Mapping[str, int]
             flat.aliases.update((f"{prefix}{part.name}.{port}", number) for port, number in inner.items())
             _place(flat, part.of, f"{prefix}{part.name}.", inner)
         else:
-            _place_primitive(flat, part, prefix + part.name, tuple(net(name) for name in part.nets))
+            nets = tuple(net(name) for name in part.nets)
+            # A capacitor is open at DC; its nets are there all the same.
+            if _conducts(part, prefix + part.name):
+                _place_primitive(flat, part, prefix + part.name, nets)
+
+
+def _conducts(part: Instance, path: str) -> bool:
+    if isinstance(part.of, Surface):
+        raise SimulationError(
+            "expected sources controlled by one voltage, found one of two voltages",
+            where=path,
+            remedy="keep it inside a device with a law, or ask ngspice for a transient",
+        )
+    return not isinstance(part.of, Capacitor)
 
 
 def _place_primitive(flat: FlatCircuit, part: Instance, path: str, nets: tuple[int, ...]) -> None:
@@ -216,6 +236,8 @@ def _place_primitive(flat: FlatCircuit, part: Instance, path: str, nets: tuple[i
             flat.conductances.append((*_two(nets), 1.0 / ohms))
         case VoltageSource(volts):
             flat.branches[path] = Branch(*_two(nets), GROUND, GROUND, 0.0, volts)
+        case Clock():
+            flat.branches[path] = Branch(*_two(nets), GROUND, GROUND, 0.0, 0.0)
         case Vcvs(gain):
             flat.branches[path] = Branch(*_four(nets), gain, 0.0)
         case CurrentSource(amps):

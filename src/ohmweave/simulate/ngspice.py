@@ -1,22 +1,23 @@
-"""ngspice as a subprocess: every sample of a bench in one run, and nothing taken on trust.
+"""ngspice as a subprocess: every sample of a bench in one run, a transient in another, and nothing taken on trust.
 
 The exit code of ngspice proves little, so an answer is accepted only when the log holds no error, the
-raw file is complete to the byte, every vector asked for is there, every sample was reached with the
-drives it should have, and every value is finite.
+raw file is complete to the byte, every vector asked for is there, every sample (or the end time) was reached
+with the drives it should have, and every value is finite.
 """
 
 import re
 import shutil
 import tempfile
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ohmweave.bench import Bench, Waves
+from ohmweave.bench import Bench, Traces, Transient, Waves
 from ohmweave.errors import NetlistError, SimulationError, SimulatorMissing
 from ohmweave.netlist import Ngspice, scan, write
-from ohmweave.simulate.answers import accept, waves
-from ohmweave.simulate.deck import make_deck
+from ohmweave.simulate.answers import accept, accept_transient, traces, waves
+from ohmweave.simulate.deck import Deck, make_deck, make_transient_deck
 from ohmweave.simulate.process import run_program, tail
 from ohmweave.simulate.raw import RawFile, read_raw
 
@@ -35,12 +36,13 @@ _STEPPING = {
     "source stepping": re.compile(r"starting source stepping", re.IGNORECASE),
     "transient operating point": re.compile(r"transient op started", re.IGNORECASE),
 }
+_Asked = Bench | Transient
 _INSTALL = "install it (Debian/Ubuntu: apt install ngspice; macOS: brew install ngspice) or use the native engine"
 
 
 @dataclass(frozen=True)
 class NgspiceSimulator:
-    """The DC operating points of a bench by ngspice.
+    """The DC operating points of a bench, and transients, by ngspice.
 
     Args:
         executable: program name or path.
@@ -72,22 +74,38 @@ class NgspiceSimulator:
             NetlistError: an unsafe or unreadable ``netlist``.
             SimulationError: a failed, unfinished or doubtful run; says what and ends with the log.
         """
+        answer = self._ask(bench, make_deck)
+        accept(answer.raw, answer.deck, bench, "v(sample)", answer.log, self._where(bench))
+        return waves(answer.raw, answer.deck, bench, (self.name, answer.version), answer.seconds, answer.remarks)
+
+    def trace(self, transient: Transient) -> Traces:
+        """Simulate a transient.
+
+        Raises:
+            SimulatorMissing: no such program.
+            NetlistError: an unsafe or unreadable ``netlist``.
+            SimulationError: a failed, unfinished or doubtful run; says what and ends with the log.
+        """
+        answer = self._ask(transient, make_transient_deck)
+        times = accept_transient(answer.raw, answer.deck, transient, answer.log, self._where(transient))
+        return traces(answer.raw, answer.deck, times, (self.name, answer.version), answer.seconds, answer.remarks)
+
+    def _ask(self, bench: _Asked, make: Callable[..., Deck]) -> "_Answer":
+        """Write the deck, run it, read the raw file."""
         begun = time.perf_counter()
         version, klu = parse_version(self._greeting())
         with tempfile.TemporaryDirectory(prefix="ohmweave-") as private:
             folder = Path(private)
-            deck = make_deck(bench, self._library(bench, folder), klu=klu)
+            deck = make(bench, self._library(bench, folder), klu=klu)
             (folder / "deck.cir").write_text(deck.text, encoding="ascii")
             written = time.perf_counter()
             log = self._simulate(folder, bench)
             solved = time.perf_counter()
             raw = _read(folder, log, self._where(bench))
-            accept(raw, deck, bench, "v(sample)", log, self._where(bench))
-        remarks = tuple(word for word, pattern in _STEPPING.items() if pattern.search(log))
         seconds = {"write": written - begun, "solve": solved - written, "total": time.perf_counter() - begun}
-        return waves(raw, deck, bench, (self.name, version), seconds, remarks)
+        return _Answer(version, deck, raw, log, seconds)
 
-    def _where(self, bench: Bench) -> str:
+    def _where(self, bench: _Asked) -> str:
         return f"{self.name}, {bench.cell.name}"
 
     def _greeting(self) -> str:
@@ -107,7 +125,7 @@ class NgspiceSimulator:
         full = (str(Path(found).absolute()), *command[1:])
         return run_program(full, folder, time_limit=limit, memory_limit=self.memory_limit, missing=missing, where=where)
 
-    def _library(self, bench: Bench, folder: Path) -> str:
+    def _library(self, bench: _Asked, folder: Path) -> str:
         """Put the netlist into the private folder; return its name there."""
         (folder / ".spiceinit").write_text("set num_threads=1\n", encoding="ascii")
         target = folder / "library"
@@ -129,7 +147,7 @@ class NgspiceSimulator:
             raise NetlistError(f"expected a plain file name, found {copied.name!r}", remedy="rename it")
         return f"library/{copied.name}"
 
-    def _simulate(self, folder: Path, bench: Bench) -> str:
+    def _simulate(self, folder: Path, bench: _Asked) -> str:
         where = self._where(bench)
         code, log = self._program((self.executable, "-b", "-r", "out.raw", "deck.cir"), folder, self.time_limit, where)
         # The title is echoed and may hold any word.
@@ -149,6 +167,21 @@ def parse_version(greeting: str) -> tuple[str, bool]:
     """Version and whether the KLU solver is built in, from what ``ngspice --version`` says."""
     match = _VERSION.search(greeting)
     return (match.group(1) if match else "unknown"), "KLU" in greeting
+
+
+@dataclass(frozen=True, eq=False)
+class _Answer:
+    """What a run left behind."""
+
+    version: str
+    deck: Deck
+    raw: RawFile
+    log: str
+    seconds: Mapping[str, float]
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        return tuple(word for word, pattern in _STEPPING.items() if pattern.search(self.log))
 
 
 def _read(folder: Path, log: str, where: str) -> RawFile:
