@@ -4,12 +4,26 @@ from typing import Any
 
 from ohmweave.errors import DesignError
 from ohmweave.netlist.dialect import Dialect, number, one_line
-from ohmweave.netlist.library import block, write
+from ohmweave.netlist.library import block, bring, foreign_parts, write
 from ohmweave.netlist.ngspice import Ngspice
-from ohmweave.netlist.scan import scan
+from ohmweave.netlist.scan import cards, scan
 from ohmweave.registry import merge, nearest
 
-__all__ = ["DIALECTS", "Dialect", "Ngspice", "block", "dialect", "dialects", "number", "one_line", "scan", "write"]
+__all__ = [
+    "DIALECTS",
+    "Dialect",
+    "Ngspice",
+    "block",
+    "bring",
+    "cards",
+    "dialect",
+    "dialects",
+    "foreign_parts",
+    "number",
+    "one_line",
+    "scan",
+    "write",
+]
 
 DIALECTS: dict[str, type[Any]] = {"ngspice": Ngspice}
 

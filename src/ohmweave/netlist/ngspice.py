@@ -7,6 +7,7 @@ from ohmweave.circuit import (
     Behavioural,
     CurrentSource,
     Diode,
+    Foreign,
     Primitive,
     Resistor,
     Vccs,
@@ -53,6 +54,10 @@ class Ngspice:
         emission = number(diode.emission * _THERMAL_RATIO)
         return f".model {name} d(is={number(diode.saturation_current)} n={emission} rs=0 cjo=0 tt=0)"
 
+    def include(self, path: str, section: str) -> str:
+        """``.include path``, or ``.lib path section``."""
+        return f".lib {path} {section}" if section else f".include {path}"
+
     def resistor(self, name: str, nets: tuple[str, ...], ohms: str) -> str:
         """``rNAME p n ohms``."""
         return f"r{name} {nets[0]} {nets[1]} {ohms}"
@@ -69,6 +74,8 @@ class Ngspice:
             ValueError: a resistor of 0 ohm or less (ngspice would make it 1 mohm in silence).
         """
         p, n = nets[:2]
+        if isinstance(primitive, Foreign):
+            return self._foreign(name, primitive, nets)
         match primitive:
             case Resistor(ohms):
                 if not ohms > 0.0:
@@ -86,6 +93,12 @@ class Ngspice:
                 return wrap((f"b{name}", p, n, f"i={law.expression(_across(nets[2], nets[3]))}"))
             case Diode():
                 return f"d{name} {p} {n} {model}"
+
+    def _foreign(self, name: str, part: Foreign, nets: tuple[str, ...]) -> str:
+        if not part.compiled:
+            return self.call(name, nets, part.model, dict(part.settings))
+        values = (f"{key}={value}" for key, value in part.settings)
+        return f".model {name}_model {part.model}\n{wrap((f'n{name}', *nets, f'{name}_model', *values))}"
 
 
 def wrap(words: tuple[str, ...]) -> str:

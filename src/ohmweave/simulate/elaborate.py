@@ -15,6 +15,7 @@ from ohmweave.circuit import (
     CurrentSource,
     DeviceLaw,
     Diode,
+    Foreign,
     Instance,
     Resistor,
     Vccs,
@@ -111,6 +112,7 @@ class FlatCircuit:
         laws: law -> (p, n, cp, cn) of each element that follows it.
         crossbars: the arrays.
         aliases: dotted path of a port below -> the net outside that it is joined to.
+        foreign: dotted path of each part that only a simulator knows -> its model's name.
     """
 
     nets: dict[str, int] = field(default_factory=dict)
@@ -121,6 +123,7 @@ class FlatCircuit:
     laws: dict[Any, list[tuple[int, int, int, int]]] = field(default_factory=dict)
     crossbars: list[PlacedCrossbar] = field(default_factory=list)
     aliases: dict[str, int] = field(default_factory=lambda: {"0": GROUND})
+    foreign: dict[str, str] = field(default_factory=dict)
 
     def find(self, path: str) -> int:
         """The number of a net by its own dotted path or that of a port joined to it.
@@ -192,6 +195,8 @@ def _place_primitive(flat: FlatCircuit, part: Instance, path: str, nets: tuple[i
             flat.transconductances.append((*_four(nets), siemens))
         case Behavioural(law):
             _follow(flat, law, _four(nets))
+        case Foreign(model):
+            flat.foreign[path] = model
         case Diode(i_s, emission):
             _follow(flat, DiodeLaw(i_s, emission * _THERMAL_VOLTAGE), (*_two(nets), *_two(nets)))
         case Cell() as device:
