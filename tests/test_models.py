@@ -74,7 +74,7 @@ def test_curves_that_no_memristor_has_are_told() -> None:
         "user.sub: user: expected no current at 0 V, found nan A at x = 0.1; a memristor is passive: remove its source"
     )
     assert curves(active) == (
-        "user.sub: user: expected a current along the voltage (v i >= 0), found 0.00018 A at -0.5 V at x = 0.7; "
+        "user.sub: user: expected a current along the voltage (v i >= 0), found 0.000179 A at -0.5 V at x = 0.7; "
         "swap device.ports if they are the wrong way round; an active device cannot be used"
     )
     assert curves(falling) == (
@@ -140,7 +140,7 @@ def test_a_model_that_cannot_serve_is_told(case: str, ngspice: str, tmp_path: Pa
     choice = read_choice(PLAIN, "d.toml")
     with pytest.raises(UserError) as caught:
         characterize(choice, load_library(choice, tmp_path), NgspiceSimulator(ngspice, time_limit=60.0))
-    assert str(caught.value).startswith(f"device/user.sub: user: {message}")
+    assert str(caught.value).startswith(f"user.sub: user: {message}")
 
 
 # --- the command

@@ -205,40 +205,40 @@ FILES = {
     ),
     "other ports": (
         subcircuit(READ, header=".subckt user a b x=1"),
-        "device/user.sub:2: expected the two ports p, n, found a, b; PORTS",
+        "user.sub:2: expected the two ports p, n, found a, b; PORTS",
     ),
     "three ports": (
         subcircuit(READ, header=".subckt user p n bulk x=1"),
-        "device/user.sub:2: expected the two ports p, n, found p, n, bulk; PORTS",
+        "user.sub:2: expected the two ports p, n, found p, n, bulk; PORTS",
     ),
     "no ports": (
         subcircuit(READ, header=".subckt user"),
-        "device/user.sub:2: expected the two ports p, n, found none; PORTS",
+        "user.sub:2: expected the two ports p, n, found none; PORTS",
     ),
     "no parameters": (
         subcircuit(READ, header=".subckt user p n"),
-        "device/user.sub:2: expected a parameter 'x' with its default on the .subckt line, found none; PARAMETER",
+        "user.sub:2: expected a parameter 'x' with its default on the .subckt line, found none; PARAMETER",
     ),
     "other parameters": (
         subcircuit(READ, header=".subckt user p n params: gap=1 w = 2"),
-        "device/user.sub:2: expected a parameter 'x' with its default on the .subckt line, found gap, w; PARAMETER",
+        "user.sub:2: expected a parameter 'x' with its default on the .subckt line, found gap, w; PARAMETER",
     ),
     "a part outside": (
         "r9 p 0 1\n" + subcircuit(READ),
-        "device/user.sub:1: expected definitions only, found 'r9' outside of a subcircuit; "
+        "user.sub:1: expected definitions only, found 'r9' outside of a subcircuit; "
         "move it into the model's .subckt or remove it",
     ),
     "options": (
         ".options reltol=0.1\n" + subcircuit(READ),
-        "device/user.sub:1: expected definitions only, found '.options', which would change the whole chip; remove it",
+        "user.sub:1: expected definitions only, found '.options', which would change the whole chip; remove it",
     ),
     "a global net": (
         subcircuit(READ, ".global p"),
-        "device/user.sub:4: expected definitions only, found '.global', which would change the whole chip; remove it",
+        "user.sub:4: expected definitions only, found '.global', which would change the whole chip; remove it",
     ),
     "no end": (
         ".subckt user p n x=1\n" + READ,
-        "device/user.sub: expected .ends after every .subckt, found none; add it",
+        "user.sub: expected .ends after every .subckt, found none; add it",
     ),
 }
 ENDINGS = {
@@ -276,18 +276,18 @@ def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
 def test_a_missing_section_is_told(tmp_path: Path) -> None:
     (tmp_path / "my_rram.lib").write_bytes((HERE / "my_rram.lib").read_bytes())
     assert refusal(tmp_path, {**GAP, "section": "tt_"}) == (
-        "device/my_rram.lib: expected the section 'tt_', found none of that name; did you mean 'tt'?"
+        "my_rram.lib: expected the section 'tt_', found none of that name; did you mean 'tt'?"
     )
     (tmp_path / "user.sub").write_text(subcircuit(READ))
     assert refusal(tmp_path, {**PLAIN, "section": "tt"}) == (
-        "device/user.sub: expected the section 'tt', found none of that name; leave out section: the file has none"
+        "user.sub: expected the section 'tt', found none of that name; leave out section: the file has none"
     )
 
 
 def test_sections_that_take_each_other_are_told(tmp_path: Path) -> None:
     (tmp_path / "user.sub").write_text(".lib tt\n.lib user.sub ff\n.endl\n.lib ff\n.lib user.sub tt\n.endl\n")
     assert refusal(tmp_path, {**PLAIN, "section": "tt"}) == (
-        "device/user.sub: expected includes that come to an end, found section 'tt' within itself; remove the include"
+        "user.sub: expected includes that come to an end, found section 'tt' within itself; remove the include"
     )
 
 

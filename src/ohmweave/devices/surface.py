@@ -11,22 +11,19 @@ from ohmweave.units import Array
 
 __all__ = ["Surface"]
 
-# Derivatives of the polynomial through five neighbours, at each of them (Fornberg, Math. Comp. 51, 1988).
-_STENCILS = np.array([[-25, 48, -36, 16, -3], [-3, -10, 18, -6, 1], [1, -8, 0, 8, -1]]) / 12.0
-
 
 @dataclass(frozen=True, eq=False)
 class Surface:
-    """i = g f(v, ln g), f bicubic between the points of an even grid over v and ln g, straight beyond in v.
+    """i = g f(v, ln g), f bicubic between the points of a grid over v and ln g, straight beyond in v.
 
-    The cubics are Hermite's, with slopes exact for polynomials of fourth degree; those over v are limited to three
+    The cubics are Hermite's, with the slopes of the polynomials through five neighbours; those over v are limited to three
     times the lesser neighbouring secant, which keeps them monotone (F. Fritsch and R. Carlson, SIAM J. Numer. Anal.
     17, 1980), so that the derivative in v is continuous and, at the points' own conductances, never negative. Outside
     the conductances measured f is that of the nearest one.
 
     Args:
         v_max: the voltages are evenly spaced from -v_max to v_max, their number odd, V.
-        g: conductances, evenly spaced in ln g, shape [K], at least 5, S.
+        g: conductances, ascending, shape [K], at least 5, S.
         amps: current at each conductance and voltage, shape [K, N], 0 at 0 V, A.
         state: the model's parameter that makes the conductance, shape [K], in the model's unit; monotone.
 
@@ -50,7 +47,7 @@ class Surface:
     def volts(self) -> Array:
         """The voltages of the points, shape [N], V."""
         half = self.amps.shape[1] // 2
-        return np.arange(-half, half + 1) * (self.v_max / half)
+        return np.asarray(np.arange(-half, half + 1) * (self.v_max / half), dtype=np.float64)
 
     @cached_property
     def digest(self) -> str:
@@ -74,11 +71,12 @@ class Surface:
 
     def state_of(self, g: Array) -> Array:
         """The model's parameter for conductances ``g`` (S), cubic in ln g between the points'."""
-        u = np.clip((np.log(g) - self._u[0]) / self._u[1], 0.0, len(self.g) - 1.0)
-        k = np.minimum(u.astype(np.intp), len(self.g) - 2)
-        t, rise = u - k, self._state_slopes
+        u, grid, rise = np.log(g), self._u, self._state_slopes
+        k = np.clip(np.searchsorted(grid, u, side="right") - 1, 0, len(grid) - 2)
+        step = grid[k + 1] - grid[k]
+        t = np.clip((u - grid[k]) / step, 0.0, 1.0)
         here, there = (2.0 * t + 1.0) * (1.0 - t) ** 2, t * t * (3.0 - 2.0 * t)
-        bend = t * (1.0 - t) ** 2 * rise[k] - t * t * (1.0 - t) * rise[k + 1]
+        bend = step * (t * (1.0 - t) ** 2 * rise[k] - t * t * (1.0 - t) * rise[k + 1])
         return np.asarray(here * self.state[k] + there * self.state[k + 1] + bend)
 
     def _evaluate(self, kernel: Callable[..., None], v: Array, g: Array) -> Array:
@@ -91,36 +89,36 @@ class Surface:
 
     @cached_property
     def _u(self) -> Array:
-        """First ln g and the step from one to the next."""
-        first, last = float(np.log(self.g[0])), float(np.log(self.g[-1]))
-        return np.array([first, (last - first) / (len(self.g) - 1)])
+        return np.asarray(np.log(self.g))
 
     @cached_property
     def _state_slopes(self) -> Array:
-        return _limited(self.state, _tangents(self.state))
+        return _limited(self.state, _tangents(self.state, self._u), self._u)
 
     @cached_property
     def _corners(self) -> Array:
-        """f, its slopes over v and over ln g, and the mixed one, in units of the grid, [K, N, 4], V."""
-        f = self.amps / self.g[:, None]
-        over_v = _limited(f.T, _tangents(f.T)).T
-        return np.stack([f, over_v, _tangents(f), _tangents(over_v)], axis=2)
+        """f, its slopes over v, a step of the grid as the unit, and over ln g, and the mixed one, [K, N, 4], V."""
+        f, steps = self.amps / self.g[:, None], np.arange(self.amps.shape[1], dtype=np.float64)
+        over_v = _limited(f.T, _tangents(f.T, steps), steps).T
+        return np.stack([f, over_v, _tangents(f, self._u), _tangents(over_v, self._u)], axis=2)
 
 
-def _tangents(y: Array) -> Array:
-    """Slopes along the first axis, a unit a step, exact for polynomials of fourth degree."""
-    out, last = np.empty_like(y), len(y) - 1
-    for k in range(len(y)):
+def _tangents(y: Array, x: Array) -> Array:
+    """Slopes of the polynomials through five neighbours, along the first axis."""
+    out, last = np.empty_like(y), len(x) - 1
+    for k in range(len(x)):
         first = min(max(k - 2, 0), last - 4)
-        place = k - first
-        weights = _STENCILS[place] if place <= 2 else -_STENCILS[4 - place][::-1]
+        away = x[first : first + 5] - x[k]
+        scale = np.abs(away).max()
+        # The weights that are exact for the powers 0 to 4 of the distance.
+        weights = np.linalg.solve(np.vander(away / scale, 5, increasing=True).T, np.eye(5)[1]) / scale
         out[k] = np.tensordot(weights, y[first : first + 5], axes=1)
     return out
 
 
-def _limited(y: Array, slopes: Array) -> Array:
+def _limited(y: Array, slopes: Array, x: Array) -> Array:
     """Slopes cut to what keeps a cubic between neighbours monotone where they are."""
-    secants = np.diff(y, axis=0)
+    secants = np.diff(y, axis=0) / np.diff(x).reshape(-1, *[1] * (y.ndim - 1))
     before, after = np.concatenate([secants[:1], secants]), np.concatenate([secants, secants[-1:]])
     most = np.where(before * after > 0.0, 3.0 * np.minimum(np.abs(before), np.abs(after)), 0.0)
     direction = np.sign(before)

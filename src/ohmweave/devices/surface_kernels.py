@@ -21,13 +21,14 @@ def _compiled(function: Any) -> Any:
 def _place(v: float, g: float, v_max: float, u: Array, corners: Array) -> tuple[float, float, float, float, float]:
     """The cubic over v at one point: value and slope at both ends of its piece, and where in it ``v`` lies."""
     last_k, last_j = corners.shape[0] - 2, corners.shape[1] - 2
-    w = (np.log(g) - u[0]) / u[1]
-    k = min(int(w), last_k) if 0.0 < w < last_k + 2.0 else (last_k if w > 0.0 else 0)
-    t = min(max(w - k, 0.0), 1.0)
+    w = np.log(g)
+    k = min(max(np.searchsorted(u, w, side="right") - 1, 0), last_k)
+    step = u[k + 1] - u[k]
+    t = min(max((w - u[k]) / step, 0.0), 1.0)
     x = (v + v_max) * (last_j + 1) / (2.0 * v_max)
     j = min(int(x), last_j) if 0.0 < x < last_j + 2.0 else (last_j if x > 0.0 else 0)
     here, there = (2.0 * t + 1.0) * (1.0 - t) ** 2, t * t * (3.0 - 2.0 * t)
-    rise, fall = t * (1.0 - t) ** 2, -t * t * (1.0 - t)
+    rise, fall = step * t * (1.0 - t) ** 2, -step * t * t * (1.0 - t)
     a, b = corners[k], corners[k + 1]
     return (
         here * a[j, 0] + there * b[j, 0] + rise * a[j, 2] + fall * b[j, 2],

@@ -76,7 +76,7 @@ def characterize(
             or one that its state does not change.
         SimulatorMissing: no such simulator.
     """
-    place = Place(library.entries[-1][0], choice)
+    place = Place(choice.file, choice)
     states = np.linspace(choice.state.low, choice.state.high, _COARSE_STATES)
     volts = _even(choice.v_max, _COARSE_VOLTS)
 
@@ -137,7 +137,7 @@ def read_currents(choice: ModelChoice, library: Library, simulator: Simulator, s
     except SimulationError as error:
         raise NetlistError(
             f"expected a model that {simulator.name} can read at DC, found: {error.message}",
-            where=f"{library.entries[-1][0]}: {choice.name}",
+            where=f"{choice.file}: {choice.name}",
             remedy="mend the model, or narrow device.state and device.v_max to where it is defined",
         ) from error
     return np.ascontiguousarray(amps)
@@ -145,7 +145,7 @@ def read_currents(choice: ModelChoice, library: Library, simulator: Simulator, s
 
 def _even(v_max: float, count: int) -> Array:
     half = count // 2
-    return np.arange(-half, half + 1) * (v_max / half)
+    return np.asarray(np.arange(-half, half + 1) * (v_max / half), dtype=np.float64)
 
 
 def _table(
@@ -154,7 +154,9 @@ def _table(
     """The table of so many conductances and voltages."""
     order = np.argsort(known[1])
     s, u = known[0][order], np.log(known[1][order])
-    targets = np.linspace(u[0], u[-1], counts[0])
+    # Even in the mean of both, so that neither the state nor ln g runs away between two points.
+    way = (s - s[0]) / (s[-1] - s[0]) + (u - u[0]) / (u[-1] - u[0])
+    targets = PchipInterpolator(way, u)(np.linspace(0.0, 2.0, counts[0]))
     states = _roots(lambda at: np.log(read(at, np.array([choice.v_read]))[:, 0] / choice.v_read), s, u, targets)
     amps = read(states, _even(choice.v_max, counts[1]))
     amps[:, counts[1] // 2] = 0.0

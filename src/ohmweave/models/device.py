@@ -64,8 +64,8 @@ def write_device(device: FileDevice, folder: Path) -> None:
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="latin-1", newline="\n")
-    path = stored_path(device.choice, folder)
-    write_characterisation(path, device.choice, device.library, device.surface, device.error)
+    table = stored_path(device.choice, folder)
+    write_characterisation(table, device.choice, device.library, device.surface, device.error)
 
 
 def _levels(value: object) -> int:

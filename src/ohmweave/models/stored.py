@@ -102,8 +102,9 @@ def read_characterisation(path: Path, choice: ModelChoice, library: Library, rem
         sane = np.isfinite(amps).all() and np.isfinite(state).all() and (g > 0.0).all() and (np.diff(g) > 0.0).all()
         if not (sane and surface.v_max > 0.0 and 0.0 < error < np.inf):
             raise ValueError("values that no measurement gives")
-    except _BROKEN as error:
-        raise DesignError(f"is broken ({type(error).__name__}: {error})", where=where, remedy=remedy) from error
+    except _BROKEN as broken:
+        words = f"is broken ({type(broken).__name__}: {broken})"
+        raise DesignError(words, where=where, remedy=remedy) from broken
     if made != origin(choice, library):
         raise DesignError(
             f"expected the characterization of {choice.name} as it is now, found one of other files or choices",

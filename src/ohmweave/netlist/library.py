@@ -158,8 +158,11 @@ def _digest(cell: Cell, below: Iterable[str], dialect: Dialect) -> str:
         elif isinstance(part.of, Cell):
             content = (part.nets, sorted(part.params.items()))
         else:
-            beside = {Diode: repr, Foreign: lambda foreign: foreign.library.digest}.get(type(part.of), lambda _: "")
-            content = (beside(part.of), dialect.element(part.name, part.of, part.nets))
+            beside = part.of.library.digest if isinstance(part.of, Foreign) else ""
+            content = (
+                part.of if isinstance(part.of, Diode) else beside,
+                dialect.element(part.name, part.of, part.nets),
+            )
         state.update(repr((part.name, digest, content)).encode())
     return state.hexdigest()
 

@@ -137,7 +137,7 @@ class NgspiceSimulator:
     @staticmethod
     def _load_modules(bench: Bench, folder: Path) -> tuple[str, ...]:
         """Write what ngspice does when it starts; compiled models of the bench are loaded there, by their names."""
-        lines, modules = ["set num_threads=1"], []
+        lines, modules = ["set num_threads=1"], list[str]()
         for part in foreign_parts(bench.cell):
             if part.compiled:
                 lines.append(f"osdi model{len(modules)}.osdi")
