@@ -78,7 +78,7 @@ def test_curves_that_no_memristor_has_are_told() -> None:
         "swap device.ports if they are the wrong way round; an active device cannot be used"
     )
     assert curves(falling) == (
-        "user.sub: user: expected a current that rises with the voltage, found 0.000132 A at 0.3 V and 1e-05 A at "
+        "user.sub: user: expected a current that rises with the voltage, found 0.00011752 A at 0.3 V and 1e-05 A at "
         "0.4 V at x = 1; lower device.v_max to where it rises"
     )
 

@@ -16,10 +16,10 @@ __all__ = ["Surface"]
 class Surface:
     """i = g f(v, ln g), f bicubic between the points of a grid over v and ln g, straight beyond in v.
 
-    The cubics are Hermite's, with the slopes of the polynomials through five neighbours; those over v are limited to three
-    times the lesser neighbouring secant, which keeps them monotone (F. Fritsch and R. Carlson, SIAM J. Numer. Anal.
-    17, 1980), so that the derivative in v is continuous and, at the points' own conductances, never negative. Outside
-    the conductances measured f is that of the nearest one.
+    The cubics are Hermite's, with the slopes of the polynomials through five neighbours; those over v are limited to
+    three times the lesser neighbouring secant, which keeps them monotone (F. Fritsch and R. Carlson, SIAM J. Numer.
+    Anal. 17, 1980), so that the derivative in v is continuous and, at the points' own conductances, never negative.
+    Outside the conductances measured f is that of the nearest one.
 
     Args:
         v_max: the voltages are evenly spaced from -v_max to v_max, their number odd, V.
