@@ -63,6 +63,9 @@ def test_curves_that_no_memristor_has_are_told() -> None:
     def falling(amps: Any) -> None:
         amps[3, 9] = 1e-5
 
+    def nothing(amps: Any) -> None:
+        amps[1] = 0.0
+
     def not_a_number(amps: Any) -> None:
         amps[0, 5] = np.nan
 
@@ -72,6 +75,9 @@ def test_curves_that_no_memristor_has_are_told() -> None:
     )
     assert curves(not_a_number) == (
         "user.sub: user: expected no current at 0 V, found nan A at x = 0.1; a memristor is passive: remove its source"
+    )
+    assert curves(nothing) == (
+        "user.sub: user: expected a current, found none at x = 0.4; narrow device.state to where there is one"
     )
     assert curves(active) == (
         "user.sub: user: expected a current along the voltage (v i >= 0), found 0.000179 A at -0.5 V at x = 0.7; "

@@ -5,6 +5,7 @@ from ohmweave.models.choice import read_choice
 from ohmweave.models.device import load_device, write_device
 from ohmweave.models.files import FOLDER, load_library
 from ohmweave.models.stored import stored_path, write_characterisation
+from ohmweave.models.verilog import remarks
 
 __all__ = [
     "FOLDER",
@@ -13,6 +14,7 @@ __all__ = [
     "load_device",
     "load_library",
     "read_choice",
+    "remarks",
     "stored_path",
     "write_characterisation",
     "write_device",

@@ -54,6 +54,8 @@ def check_curves(place: Place, states: Array, volts: Array, amps: Array) -> None
     largest = np.abs(amps).max(axis=1)
     for k, state in enumerate(states.tolist()):
         where, curve = f"at {name} = {state:.6g}", amps[k]
+        if not largest[k]:
+            raise place.refuse("a current", f"none {where}", "narrow device.state to where there is one")
         if not abs(curve[middle]) <= _NONE * largest[k]:
             raise place.refuse(
                 "no current at 0 V", f"{curve[middle]:.3g} A {where}", "a memristor is passive: remove its source"

@@ -123,7 +123,9 @@ def remarks(library: Library) -> tuple[str, ...]:
     A compiled model keeps the voltages of its nodes from one time step to the next, and no variable; so a variable
     that grows by itself, in a model without ddt() or idt(), begins anew at every step.
     """
-    bare = "\n".join(_bare(text) for path, text in library.files if path.endswith((".va", ".vams", ".h", ".inc")))
+    if not library.entries[-1][0].endswith(".va"):
+        return ()
+    bare = "\n".join(_bare(text) for _, text in library.files)
     if re.search(r"\b(?:ddt|idt|idtmod)\s*\(", bare):
         return ()
     names = dict.fromkeys(re.findall(r"\b([A-Za-z_]\w*)\s*=(?!=)[^;=]*\b\1\b", bare))

@@ -24,13 +24,15 @@ def held(text: str, model: str, ports: tuple[str, ...]) -> str:
     Returns:
         The same lines, one more before each capacitor that has an initial value.
     """
-    lines, out, inside = text.split("\n"), [], ""
+    lines, out, opened = text.split("\n"), list[str](), list[str]()
     for number, line in enumerate(lines):
         words = line.lower().split()
-        if words and words[0] in {".subckt", ".ends"}:
-            inside = words[1] if words[0] == ".subckt" and len(words) > 1 else ""
+        if words[:1] == [".subckt"]:
+            opened.append(words[1] if len(words) > 1 else "")
+        elif words[:1] == [".ends"]:
+            opened = opened[:-1]
         elif words and words[0].startswith("c"):
-            skipped = {port.lower() for port in ports} if inside == model.lower() else set()
+            skipped = {port.lower() for port in ports} if opened[-1:] == [model.lower()] else set()
             out += _holder(_whole(lines, number), skipped)
         out.append(line)
     return "\n".join(out)

@@ -13,6 +13,7 @@ from ohmweave.models import (
     characterize,
     load_library,
     read_choice,
+    remarks,
     stored_path,
     write_characterisation,
 )
@@ -23,12 +24,13 @@ __all__ = ["Characterized", "characterize_device", "table_of"]
 
 @dataclass(frozen=True, eq=False)
 class Characterized:
-    """A characterisation and the files that hold it."""
+    """A characterisation, the files that hold it, and what the model will not do though it is read well."""
 
     choice: ModelChoice
     made: Characterisation
     file: Path
     picture: Path
+    remarks: tuple[str, ...] = ()
 
     def summary(self) -> dict[str, Any]:
         """The figures for ``--json``."""
@@ -51,6 +53,7 @@ class Characterized:
             "fresh_points": self.made.fresh,
             "stated_error": self.made.error,
             "engine": self.made.engine,
+            "remarks": "; ".join(self.remarks) or "none",
         }
 
 
@@ -122,4 +125,4 @@ def characterize_device(
         raise UserError(
             f"cannot be written ({error.strerror})", where=str(target), remedy="make the model's folder writable"
         ) from error
-    return Characterized(choice, made, target, picture)
+    return Characterized(choice, made, target, picture, remarks(library))
