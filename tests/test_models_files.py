@@ -339,7 +339,7 @@ def test_states_are_held_where_they_were_programmed() -> None:
     text = ".subckt m p n x0=1\nC1 x 0 1 IC={x0}\n+ m=1\ncy y 0 1\n+ ic='2*x0'\ncz z 0 1 ic=0.5u\ncu u 0 1\n.ends"
     assert held(text, "m", ("p", "n")).split("\n") == [
         ".subckt m p n x0=1",
-        "vheld_C1 x 0 {x0}",
+        "vheld_c1 x 0 {(x0)}",
         "C1 x 0 1 IC={x0}",
         "+ m=1",
         "vheld_cy y 0 {2*x0}",
@@ -348,6 +348,19 @@ def test_states_are_held_where_they_were_programmed() -> None:
         "vheld_cz z 0 0.5u",
         "cz z 0 1 ic=0.5u",
         "cu u 0 1",
+        ".ends",
+    ]
+
+
+def test_a_net_with_an_initial_voltage_is_held_once() -> None:
+    text = ".subckt m p n x0=1\n.ic v(x)={x0} V( y )='-x0' v(p)=1\ncx x 0 1 ic=-{x0}\ncy y 0 1\n.ends"
+    assert held(text, "m", ("p", "n")).split("\n") == [
+        ".subckt m p n x0=1",
+        "vheld_y y 0 {-x0}",
+        ".ic v(x)={x0} V( y )='-x0' v(p)=1",
+        "vheld_cx x 0 {-(x0)}",
+        "cx x 0 1 ic=-{x0}",
+        "cy y 0 1",
         ".ends",
     ]
 

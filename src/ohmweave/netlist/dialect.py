@@ -46,7 +46,7 @@ class Dialect(Protocol):
         ...
 
     def include(self, path: str, section: str) -> str:
-        """The whole of another file, or a section of it."""
+        """The whole of another file, or a section of it; Verilog-A (``.va``) in the dialect's own way."""
         ...
 
     def resistor(self, name: str, nets: tuple[str, ...], ohms: str) -> str:

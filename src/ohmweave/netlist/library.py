@@ -50,10 +50,8 @@ def write(cell: Cell, dialect: Dialect, stream: TextIO, *, names: Mapping[str, s
     put(dialect.comment("SI units; net 0 is ground; include this file and place the last cell"))
     for safe, text in (names or {}).items():
         put(dialect.comment(f"name {safe} = {text}"))
-    for part in foreign:
-        for path, section in part.library.entries:
-            compiled = f"the simulator must have loaded what is compiled from {path}"
-            put(dialect.comment(compiled) if part.compiled else dialect.include(path, section))
+    for path, section in dict.fromkeys(entry for part in foreign for entry in part.library.entries):
+        put(dialect.include(path, section))
     written = 0
     for each in cells:
         arrays = _array_names(each, taken)

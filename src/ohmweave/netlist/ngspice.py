@@ -55,7 +55,9 @@ class Ngspice:
         return f".model {name} d(is={number(diode.saturation_current)} n={emission} rs=0 cjo=0 tt=0)"
 
     def include(self, path: str, section: str) -> str:
-        """``.include path``, or ``.lib path section``."""
+        """``.include path``, or ``.lib path section``; a Verilog-A file (``.va``) is compiled and loaded before."""
+        if path.endswith(".va"):
+            return self.comment(f"load what is compiled from {path} before: openvaf-r makes it, osdi loads it")
         return f".lib {path} {section}" if section else f".include {path}"
 
     def resistor(self, name: str, nets: tuple[str, ...], ohms: str) -> str:

@@ -15,7 +15,7 @@ __all__ = ["cards", "scan"]
 _ELEMENTS = frozenset("rclviegfhbdxqms")
 # These begin like an element, so they are refused by name.
 _COMMANDS = frozenset({"shell", "system", "source", "codemodel", "exec", "edit", "set", "load", "echo"})
-_PLAIN = frozenset({".subckt", ".ends", ".param", ".func", ".endl", ".global", ".end"})
+_PLAIN = frozenset({".subckt", ".ends", ".param", ".func", ".ic", ".nodeset", ".endl", ".global", ".end"})
 _MODELS = frozenset({"r", "c", "l", "d", "npn", "pnp", "nmos", "pmos", "vdmos", "njf", "pjf", "sw", "csw"})
 _OPTIONS = frozenset(
     {"abstol", "chgtol", "gmin", "itl1", "itl2", "itl4", "klu", "reltol", "sparse", "temp", "tnom", "vntol"}
