@@ -60,6 +60,9 @@ def commands(*, in_examples: bool) -> list[str]:
 def desk(tmp_path: Path) -> Path:
     """Where README's reader is: a directory in which the source lies, and nothing made yet."""
     (tmp_path / "src").symlink_to(ROOT / "src")
+    (tmp_path / "examples").mkdir()
+    for path in (ROOT / "examples").glob("own_device.*"):
+        (tmp_path / "examples" / path.name).write_bytes(path.read_bytes())
     return tmp_path
 
 
@@ -141,7 +144,7 @@ def test_the_shipped_mnist_weights_are_as_accurate_as_the_example_says() -> None
 def test_the_readmes_commands_run_in_their_order(ngspice: str, desk: Path) -> None:
     listed = commands(in_examples=False)
     assert {shlex.split(line)[1] for line in listed} == {
-        "doctor", "compile", "simulate", "verify", "netlist", "report"
+        "characterize", "doctor", "compile", "simulate", "verify", "netlist", "report"
     }  # fmt: skip
     for line in listed:
         words = shlex.split(line)

@@ -5,6 +5,7 @@
     plan.json            stages, tiles and scales       conductances.npz      targets and what was reached
     netlist/chip.cir     the whole circuit of an analog chip; of a sampled one netlist/s0.cir, ... once asked for
     results/             what engines returned, written later
+    device/              the model files of a device of the user's, and what was measured on them
 
 ``plan.json`` carries the digests of graph, design and plan; a directory whose files do not belong
 together is refused.
@@ -28,9 +29,11 @@ from safetensors.numpy import save as to_bytes
 from ohmweave.build import sampled_parts
 from ohmweave.chip import Chip
 from ohmweave.design import Design
+from ohmweave.devices.file import FileDevice
 from ohmweave.errors import BuildError, ModelError, OhmweaveError
 from ohmweave.graph import Graph
 from ohmweave.mapping import Plan
+from ohmweave.models import FOLDER, write_device
 from ohmweave.units import Array
 
 __all__ = ["CACHE", "NETLIST", "RESULTS", "load", "netlist_path", "save"]
@@ -44,6 +47,7 @@ _FILES = frozenset(
         "cache",
         "conductances.npz",
         "design.toml",
+        "device",
         "graph.json",
         "netlist",
         _PLAN,
@@ -152,6 +156,8 @@ def _check_free(place: Path, where: str) -> None:
     if netlists.is_dir():
         ours = re.compile(rf"{NETLIST.stem}|s[0-9]+")
         foreign += [f"{netlists.name}/{item.name}" for item in netlists.iterdir() if not ours.fullmatch(item.stem)]
+        # What the netlists include of a device's model files.
+        foreign = [name for name in foreign if name != f"{netlists.name}/{FOLDER}"]
     if foreign or (found and _PLAN not in found):
         raise BuildError(
             f"expected a new, an empty or a build directory, found other files ({(foreign or found)[0]})",
@@ -174,6 +180,8 @@ def _exchange(fresh: Path, place: Path, retired: Path) -> None:
 def _write(chip: Chip, directory: Path) -> None:
     plan = chip.plan
     (directory / "design.toml").write_text(plan.design.dump(), encoding="utf-8")
+    if isinstance(plan.design.device, FileDevice):
+        write_device(plan.design.device, directory)
     structure, weights = plan.graph.pack()
     _write_json(directory / "graph.json", {**structure, "digest": plan.graph.digest()})
     metadata = {"graph": plan.graph.digest()}

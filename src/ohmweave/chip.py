@@ -16,8 +16,8 @@ from ohmweave.build import build, input_nets, layer_names, output_nets, sampled_
 from ohmweave.circuit import Cell, Instance
 from ohmweave.errors import DesignError, EngineError
 from ohmweave.floorplan import Plan, Stage
+from ohmweave.netlist import bring, write
 from ohmweave.netlist import dialect as find_dialect
-from ohmweave.netlist import write
 from ohmweave.registry import nearest
 from ohmweave.sampling import Sampler
 from ohmweave.simulate import Progress, Simulator, simulator
@@ -232,6 +232,7 @@ class Chip:
 
         Raises:
             DesignError: no such dialect.
+            NetlistError: a device's model file with names of the chip's own.
         """
         words = find_dialect(dialect)
         path = Path(directory) / f"{stage or 'chip'}{words.suffix}"
@@ -241,6 +242,7 @@ class Chip:
         try:
             with partial.open("w", encoding="ascii", newline="\n") as stream:
                 write(cell, words, stream, names=layer_names(self.plan))
+            bring(cell, path.parent)
             partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)

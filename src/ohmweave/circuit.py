@@ -9,8 +9,9 @@ every dialect: ``[a-z][a-z0-9_]*``.
 import hashlib
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -27,8 +28,10 @@ __all__ = [
     "CurrentSource",
     "DeviceLaw",
     "Diode",
+    "Foreign",
     "Instance",
     "Law",
+    "Library",
     "Primitive",
     "Resistor",
     "Surface",
@@ -167,7 +170,52 @@ class Diode:
     emission: float = 1.0
 
 
-Primitive = Resistor | Capacitor | VoltageSource | Clock | CurrentSource | Vcvs | Vccs | Behavioural | Surface | Diode
+@dataclass(frozen=True)
+class Library:
+    """Model files of the user's, as they are, and what a netlist takes of them.
+
+    Args:
+        files: (path, text) of each file, paths relative to the netlist's folder.
+        entries: (path, section) of each file that the netlist includes itself, in order; the section is empty where
+            the whole file is meant.
+        cells: names of the subcircuits that they define, in lower case.
+        ports: the model's ports, in the order of the file.
+    """
+
+    files: tuple[tuple[str, str], ...]
+    entries: tuple[tuple[str, str], ...]
+    cells: tuple[str, ...]
+    ports: tuple[str, ...]
+
+    @cached_property
+    def digest(self) -> str:
+        """Content hash of the files and of what is taken of them."""
+        return hashlib.sha256(repr((self.files, self.entries)).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """A part whose circuit stands in files of the user's. Ports as the file has them; SPICE X or N element.
+
+    Args:
+        model: name of its subcircuit or module there.
+        settings: its parameters, each with an expression of the cell's, ``("gap", "{state}")``.
+        library: the files.
+    """
+
+    model: str
+    settings: tuple[tuple[str, str], ...]
+    library: Library
+
+    @property
+    def compiled(self) -> bool:
+        """Whether it is a Verilog-A module, which a simulator loads, and no subcircuit."""
+        return self.library.entries[-1][0].endswith(".va")
+
+
+Primitive = (
+    Resistor | Capacitor | VoltageSource | Clock | CurrentSource | Vcvs | Vccs | Behavioural | Surface | Diode | Foreign
+)
 
 
 @dataclass(frozen=True)
@@ -307,7 +355,8 @@ class Crossbar:
                 if self.device is None:
                     yield Instance(f"d{i}_{j}", Resistor(1.0 / g), (word, bit))
                 else:
-                    yield Instance(f"d{i}_{j}", self.device, (word, bit), {"g": g, **self._bend_at(i, j)})
+                    params = {**self.device.following(g), **self._bend_at(i, j)}
+                    yield Instance(f"d{i}_{j}", self.device, (word, bit), {"g": g, **params})
             if self.far_rows:
                 yield Instance(f"fr{i}", Resistor(self.r_row), (self.word_net(i, n - 1), f"fr{i}"))
 
@@ -334,6 +383,7 @@ class Cell:
         law: the mathematics of a two-terminal device cell with parameter ``g``, where it has a parameter
             ``s`` that of s = 1 (:class:`Bent`); engines that have it need not look inside.
         note: one line for comments in the netlist.
+        follows: parameters that follow from ``g``, each with its function of it; netlists give every device its own.
     """
 
     name: str
@@ -342,9 +392,14 @@ class Cell:
     params: Mapping[str, float] = field(default_factory=dict)
     law: DeviceLaw | None = None
     note: str = ""
+    follows: Mapping[str, Callable[[Array], Array]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _check_name(self.name)
+
+    def following(self, g: float) -> dict[str, float]:
+        """The parameters that follow from a device's ``g`` (S)."""
+        return {name: float(function(np.array(g))) for name, function in self.follows.items()}
 
     def subcells(self) -> Iterator["Cell"]:
         """Yield every cell used below this one, once by name, innermost first."""

@@ -137,12 +137,15 @@ def verify(
     data: DataSpec,
     samples: Annotated[int, typer.Option(help="samples, from the first")] = 8,
     engine: Annotated[str, typer.Option(help=f"the engine to check against: {_OTHERS}")] = "ngspice",
-    tolerance: Annotated[float, typer.Option(help="largest deviation, of each stage's full scale")] = runs.TOLERANCE,
+    tolerance: Annotated[
+        float | None,
+        typer.Option(help=f"largest deviation, of each stage's full scale; usually {runs.TOLERANCE:g}"),
+    ] = None,
     time_limit: Annotated[float, typer.Option(help="seconds the engine may take")] = 600.0,
     as_json: Json = False,
 ) -> None:
     """Run the written netlist in SPICE and compare every layer; exit 3 where they disagree."""
-    if not 0.0 < tolerance < 1.0:
+    if tolerance is not None and not 0.0 < tolerance < 1.0:
         raise UserError(
             f"expected a share between 0 and 1, found {tolerance:g}", where="--tolerance", remedy="try 1e-6"
         )
@@ -155,10 +158,35 @@ def verify(
     _print(done.summary(), as_json, f"verified against {engine}")
     if not done.ok:
         worst = f"node {done.deviation.node} at sample {done.deviation.sample}"
-        _say(
-            f"the engines disagree by {done.deviation.largest:.2e} of full scale, allowed {tolerance:.0e}: see {worst}"
-        )
+        found, allowed = done.deviation.largest, done.check.tolerance
+        _say(f"the engines disagree by {found:.2e} of full scale, allowed {allowed:.0e}: see {worst}")
         raise typer.Exit(_DISAGREES)
+
+
+@app.command()
+def characterize(
+    model: Annotated[Path, typer.Argument(help="a design (.toml) with a device of your own, or its model file")],
+    name: Annotated[str | None, typer.Option(help="of a model file: the subcircuit")] = None,
+    ports: Annotated[str | None, typer.Option(help="of a model file: PLUS,MINUS")] = None,
+    state: Annotated[str | None, typer.Option(help="of a model file: PARAMETER=LOW:HIGH, what programs it")] = None,
+    section: Annotated[str | None, typer.Option(help="of a model file: section of a library")] = None,
+    include: Annotated[list[str] | None, typer.Option(help="of a model file: one it needs; may be repeated")] = None,
+    time_limit: Annotated[float, typer.Option(help="seconds a sweep may take")] = 600.0,
+    as_json: Json = False,
+) -> None:
+    """Measure a device model in ngspice: its conductances, their states, and a table of its current."""
+    given = {
+        "name": name,
+        "ports": None if ports is None else ports.split(","),
+        "state": None if state is None else _state(state),
+        "section": section,
+        "include": include or None,
+    }
+    limits = _limits(time_limit)
+    with _progress("characterizing") as step:
+        chosen = {key: value for key, value in given.items() if value is not None}
+        done = runs.characterize_device(model, chosen, progress=step, options=limits)
+    _print(done.summary(), as_json, "characterized")
 
 
 @app.command()
@@ -234,6 +262,18 @@ def _writing(path: Path) -> Iterator[None]:
     except OSError as error:
         raise UserError(
             f"cannot be written ({error.strerror})", where=str(path), remedy="choose a place that can"
+        ) from error
+
+
+def _state(text: str) -> dict[str, Any]:
+    """``PARAMETER=LOW:HIGH`` as a design has it."""
+    name, _, span = text.partition("=")
+    low, _, high = span.partition(":")
+    try:
+        return {"parameter": name.strip(), "low": float(low), "high": float(high)}
+    except ValueError as error:
+        raise UserError(
+            f"expected PARAMETER=LOW:HIGH, found {text!r}", where="--state", remedy="try --state gap=0.2:1.7"
         ) from error
 
 

@@ -35,8 +35,10 @@ from ohmweave.blocks import (
 )
 from ohmweave.choices import ArrayChoice, CouplingChoice, SignalChoice
 from ohmweave.devices import Device, Linear, devices
+from ohmweave.devices.file import FileDevice
 from ohmweave.effects import Effect, effects
 from ohmweave.errors import DesignError, UnitError
+from ohmweave.models import load_device
 from ohmweave.registry import nearest
 from ohmweave.schemes import Pair, Scheme, schemes
 from ohmweave.units import format_quantity, parse_quantity
@@ -97,6 +99,13 @@ class Design:
                 where="signal",
                 remedy="lower them or widen opamp.v_low and opamp.v_high",
             )
+        if isinstance(self.device, FileDevice) and self.signal.v_read > self.device.choice.v_max:
+            raise DesignError(
+                f"expected a read voltage within device.v_max = {self.device.choice.v_max:g} V, found "
+                f"{self.signal.v_read:g} V",
+                where="signal.v_read",
+                remedy="raise device.v_max and characterize again",
+            )
 
     @staticmethod
     def default() -> "Design":
@@ -115,23 +124,25 @@ class Design:
         """Read a design from a TOML file.
 
         Raises:
-            DesignError: no such file, no TOML, an unknown key or kind, an impossible value.
+            DesignError: no such file, no TOML, an unknown key or kind, an impossible value, a device's model that
+                is not characterised as it stands.
             UnitError: a quantity without its unit.
+            NetlistError: a device's model file that is unsafe or malformed.
         """
         try:
             text = Path(path).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise DesignError(f"cannot be read ({error})", where=str(path), remedy="give a TOML file") from error
-        return Design.parse(text, where=str(path))
+        return Design.parse(text, where=str(path), folder=Path(path).parent)
 
     @staticmethod
-    def parse(text: str, where: str = "design") -> "Design":
-        """Read a design from TOML text; ``where`` names its origin in messages."""
+    def parse(text: str, where: str = "design", folder: Path = Path()) -> "Design":
+        """Read a design from TOML text; ``where`` names its origin in messages, paths are relative to ``folder``."""
         try:
             table = tomllib.loads(text)
         except (ValueError, RecursionError) as error:  # TOMLDecodeError is a ValueError, as are overlong numbers
             raise DesignError(f"is not TOML: {error}", where=where, remedy="mend the syntax") from error
-        return _read_design(table, where)
+        return _read_design(table, where, folder)
 
     def dump(self) -> str:
         """The design as TOML; :meth:`parse` reads the same design back."""
@@ -178,6 +189,8 @@ def _kinds() -> dict[str, dict[str, type[Any]]]:
 
 
 def _write_section(section: str, choice: Any) -> list[str]:
+    if isinstance(choice, FileDevice):
+        return choice.toml()
     kind = [f'kind = "{_kind_of(section, choice)}"'] if section in _kinds() and section not in _PLAIN else []
     hints = get_type_hints(type(choice), include_extras=True)
     fields = [f"{f.name} = {_write_value(getattr(choice, f.name), hints[f.name])}" for f in dataclasses.fields(choice)]
@@ -195,7 +208,7 @@ def _kind_of(section: str, choice: object) -> str:
     )
 
 
-def _read_design(table: Mapping[str, Any], where: str) -> Design:
+def _read_design(table: Mapping[str, Any], where: str, folder: Path) -> Design:
     known = {item.name for item in dataclasses.fields(Design)}
     values: dict[str, Any] = {}
     for key, value in table.items():
@@ -205,6 +218,8 @@ def _read_design(table: Mapping[str, Any], where: str) -> Design:
             values[key] = _read_value(value, int, where, key)
         elif key == _EFFECTS:
             values[key] = _read_effects(value, where)
+        elif key == "device" and isinstance(value, dict) and ("file" in value or value.get("kind") == "file"):
+            values[key] = load_device(value, folder, where)
         else:
             values[key] = _read_section(key, value, where)
     try:

@@ -5,9 +5,9 @@ from typing import Any
 from ohmweave.errors import DesignError
 from ohmweave.netlist.dialect import Dialect, number, one_line
 from ohmweave.netlist.hspice import Hspice
-from ohmweave.netlist.library import block, write
+from ohmweave.netlist.library import block, bring, foreign_parts, write
 from ohmweave.netlist.ngspice import Ngspice
-from ohmweave.netlist.scan import scan
+from ohmweave.netlist.scan import cards, scan
 from ohmweave.netlist.spectre import Spectre
 from ohmweave.netlist.vacask import Vacask
 from ohmweave.netlist.xyce import Xyce
@@ -22,8 +22,11 @@ __all__ = [
     "Vacask",
     "Xyce",
     "block",
+    "bring",
+    "cards",
     "dialect",
     "dialects",
+    "foreign_parts",
     "number",
     "one_line",
     "scan",

@@ -78,7 +78,8 @@ def _column_ends(crossbar: Crossbar, dialect: Dialect) -> str:
 def _device(crossbar: Crossbar, dialect: Dialect, name: str, nets: tuple[str, str]) -> str:
     if crossbar.device is None:
         return dialect.resistor(name, nets, "%r")
-    params = {"g": "%r"} if crossbar.bend is None else {"g": "%r", "s": "%r"}
+    bent = () if crossbar.bend is None else ("s",)
+    params = dict.fromkeys(("g", *crossbar.device.follows, *bent), "%r")
     return dialect.call(name, nets, crossbar.device.name, params)
 
 
@@ -87,12 +88,22 @@ def _template(pieces: list[tuple[str, str]], present: list[bool]) -> str:
 
 
 def _values(crossbar: Crossbar, present: NDArray[np.bool_]) -> Array:
-    """What each device's line says, [m, n, values]: its resistance (ohm), or a cell's g (S) and its s if it has one."""
+    """What each device's line says, [m, n, values].
+
+    Its resistance (ohm), or a cell's g (S), what follows from that, and its s if it has one.
+    """
     _check(crossbar, "conductances", crossbar.g, present)
-    if crossbar.bend is None:
-        return (crossbar.g if crossbar.device is not None else 1.0 / crossbar.g)[:, :, None]
-    _check(crossbar, "bends", crossbar.bend, present)
-    return np.stack([crossbar.g, crossbar.bend], axis=2)
+    if crossbar.device is None:
+        return (1.0 / crossbar.g)[:, :, None]
+    values = [crossbar.g]
+    for follow in crossbar.device.follows.values():
+        column = np.full_like(crossbar.g, np.nan)
+        column[present] = follow(crossbar.g[present])
+        values.append(column)
+    if crossbar.bend is not None:
+        _check(crossbar, "bends", crossbar.bend, present)
+        values.append(crossbar.bend)
+    return np.stack(values, axis=2)
 
 
 def _check(crossbar: Crossbar, name: str, values: Array, present: NDArray[np.bool_]) -> None:

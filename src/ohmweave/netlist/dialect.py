@@ -49,6 +49,10 @@ class Dialect(Protocol):
         """A diode's parameters under a name local to the subcircuit."""
         ...
 
+    def include(self, path: str, section: str) -> str:
+        """The whole of another file, or a section of it; Verilog-A (``.va``) in the dialect's own way."""
+        ...
+
     def resistor(self, name: str, nets: tuple[str, ...], ohms: str) -> str:
         """A resistor whose value (ohm) is already text."""
         ...

@@ -4,7 +4,7 @@ import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from ohmweave.circuit import Behavioural, Cell, Diode, Primitive, Surface
+from ohmweave.circuit import Behavioural, Cell, Diode, Foreign, Primitive, Surface
 from ohmweave.netlist.dialect import number
 from ohmweave.netlist.formula import FUNCTIONS, Words, broken, translate
 from ohmweave.netlist.ngspice import Ngspice, expression
@@ -14,7 +14,7 @@ __all__ = ["Hspice"]
 # Plain elements are the same in every SPICE.
 _SPICE = Ngspice()
 # The manual of 2001 has no floor(), which _integer_parts replaces; its log() is the natural one.
-_FUNCTIONS = {**{name: word for name, word in FUNCTIONS.items() if name != "ceil"}, "ln": "log"}
+_FUNCTIONS = {**{name: word for name, word in FUNCTIONS.items() if name != "ceil"}, "ln": "log", "pow": "pwr"}
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,12 @@ class Hspice:
         amps, emission = number(diode.saturation_current), number(diode.emission)
         return f".model {name} d level=1 is={amps} n={emission} rs=0 cjo=0 tt=0"
 
+    def include(self, path: str, section: str) -> str:
+        """``.include 'path'``, ``.lib 'path' section``, or ``.hdl 'path'`` for Verilog-A."""
+        if path.endswith(".va"):
+            return f".hdl '{path}'"
+        return f".lib '{path}' {section}" if section else f".include '{path}'"
+
     def resistor(self, name: str, nets: tuple[str, ...], ohms: str) -> str:
         """``rNAME p n ohms``."""
         return _SPICE.resistor(name, nets, ohms)
@@ -64,6 +70,10 @@ class Hspice:
         Raises:
             ValueError: a resistor of 0 ohm or less, a formula with a function that HSPICE does not have.
         """
+        if isinstance(primitive, Foreign):
+            # A module is called as a subcircuit is.
+            settings = {key: value.strip("{}") for key, value in primitive.settings}
+            return _SPICE.call(name, nets, primitive.model, settings)
         if not isinstance(primitive, Behavioural | Surface):
             return _SPICE.element(name, primitive, nets, model)
         constants: dict[str, str] = {}

@@ -5,13 +5,16 @@ import io
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TextIO
 
-from ohmweave.circuit import Cell, Crossbar, Diode, Instance
+from ohmweave.circuit import Cell, Crossbar, Diode, Foreign, Instance
+from ohmweave.errors import NetlistError
 from ohmweave.netlist.arrays import array_text
 from ohmweave.netlist.dialect import Dialect, number
+from ohmweave.netlist.held import held
 
-__all__ = ["block", "write", "written_cells"]
+__all__ = ["block", "bring", "foreign_parts", "write", "written_cells"]
 
 _NET = re.compile(r"0|(?!(?:gnd|ground)$)[a-z][a-z0-9_]*")
 _PORTS = {"Vcvs": 4, "Vccs": 4, "Behavioural": 4, "Surface": 6}
@@ -36,9 +39,12 @@ def write(cell: Cell, dialect: Dialect, stream: TextIO, *, names: Mapping[str, s
     Raises:
         ValueError: a circuit that cannot be written as it stands: two different cells of one name, an
             unsafe net, a wrong number of nets, a value that is not finite.
+        NetlistError: a model file that defines a subcircuit of a name that the circuit has too.
     """
     cells = written_cells(cell, dialect)
     taken = {each.name for each in cells}
+    foreign = foreign_parts(cell)
+    _check_names(taken, foreign)
     put = _Lines(stream)
     put(dialect.comment(f"ohmweave netlist of {cell.name} for {dialect.name}: {len(cells)} cells, {cell.name} last"))
     put(dialect.comment("SI units; net 0 is ground; include this file and place the last cell"))
@@ -46,6 +52,8 @@ def write(cell: Cell, dialect: Dialect, stream: TextIO, *, names: Mapping[str, s
         put(dialect.comment(f"name {safe} = {text}"))
     for line in dialect.preamble(cells):
         put(line)
+    for path, section in dict.fromkeys(entry for part in foreign for entry in part.library.entries):
+        put(dialect.include(path, section))
     written = 0
     for each in cells:
         arrays = _array_names(each, taken)
@@ -53,6 +61,47 @@ def write(cell: Cell, dialect: Dialect, stream: TextIO, *, names: Mapping[str, s
             written += _write_array(crossbar, arrays[crossbar.name], each.name, dialect, stream)
         written += _write_cell(each, arrays, dialect, put)
     return written
+
+
+def bring(cell: Cell, folder: Path) -> tuple[Path, ...]:
+    """Copy the model files that a cell's netlist includes to where they stand beside it, below ``folder``.
+
+    DC points are all that is asked of them, so states stand still in the copies (:mod:`ohmweave.netlist.held`).
+
+    Returns:
+        The files written.
+    """
+    texts: dict[str, str] = {}
+    for part in foreign_parts(cell):
+        for path, text in part.library.files:
+            known = texts.get(path, text)
+            texts[path] = known if part.compiled else held(known, part.model, part.library.ports)
+    paths = []
+    for path, text in texts.items():
+        target = folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="latin-1", newline="\n")
+        paths.append(target)
+    return tuple(paths)
+
+
+def foreign_parts(cell: Cell) -> tuple[Foreign, ...]:
+    """Every different part below a cell that a model file of the user's defines."""
+    cells = (*cell.subcells(), cell)
+    parts = (part.of for each in cells for part in each.parts if isinstance(part, Instance))
+    return tuple(dict.fromkeys(part for part in parts if isinstance(part, Foreign)))
+
+
+def _check_names(taken: Iterable[str], foreign: tuple[Foreign, ...]) -> None:
+    ours = set(taken)
+    for part in foreign:
+        for name in part.library.cells:
+            if name in ours:
+                raise NetlistError(
+                    f"expected names unlike those of the chip's own cells, found .subckt {name}",
+                    where=part.library.entries[-1][0],
+                    remedy="rename it",
+                )
 
 
 def block(cell: Cell, dialect: Dialect) -> str:
@@ -109,7 +158,11 @@ def _digest(cell: Cell, below: Iterable[str], dialect: Dialect) -> str:
         elif isinstance(part.of, Cell):
             content = (part.nets, sorted(part.params.items()))
         else:
-            content = (part.of if isinstance(part.of, Diode) else "", dialect.element(part.name, part.of, part.nets))
+            beside = part.of.library.digest if isinstance(part.of, Foreign) else ""
+            content = (
+                part.of if isinstance(part.of, Diode) else beside,
+                dialect.element(part.name, part.of, part.nets),
+            )
         state.update(repr((part.name, digest, content)).encode())
     return state.hexdigest()
 
@@ -178,7 +231,8 @@ def _write_cell(cell: Cell, arrays: Mapping[str, str], dialect: Dialect, put: "_
         if isinstance(part, Crossbar):
             put(dialect.call(part.name, part.ports, arrays[part.name], {}))
         elif isinstance(part.of, Cell):
-            params = {key: number(value) for key, value in part.params.items()}
+            following = part.of.following(part.params["g"]) if "g" in part.params else {}
+            params = {key: number(value) for key, value in {**following, **part.params}.items()}
             put(dialect.call(part.name, part.nets, part.of.name, params))
             devices += part.of.law is not None
         else:

@@ -10,6 +10,7 @@ from ohmweave.circuit import (
     Clock,
     CurrentSource,
     Diode,
+    Foreign,
     Primitive,
     Resistor,
     Surface,
@@ -61,6 +62,12 @@ class Ngspice:
         emission = number(diode.emission * _THERMAL_RATIO)
         return f".model {name} d(is={number(diode.saturation_current)} n={emission} rs=0 cjo=0 tt=0)"
 
+    def include(self, path: str, section: str) -> str:
+        """``.include path``, or ``.lib path section``; a Verilog-A file (``.va``) is compiled and loaded before."""
+        if path.endswith(".va"):
+            return self.comment(f"load what is compiled from {path} before: openvaf-r makes it, osdi loads it")
+        return f".lib {path} {section}" if section else f".include {path}"
+
     def resistor(self, name: str, nets: tuple[str, ...], ohms: str) -> str:
         """``rNAME p n ohms``."""
         return f"r{name} {nets[0]} {nets[1]} {ohms}"
@@ -78,6 +85,8 @@ class Ngspice:
                 0 F or less.
         """
         p, n = nets[:2]
+        if isinstance(primitive, Foreign):
+            return self._foreign(name, primitive, nets)
         match primitive:
             case Resistor(ohms):
                 return self.resistor(name, nets, positive(f"resistor {name}", ohms, "ohm"))
@@ -89,14 +98,18 @@ class Ngspice:
                 return f"v{name} {p} {n} pwl(0 0 1 1)"
             case CurrentSource(amps):
                 return f"i{name} {p} {n} {number(amps)}"
-            case Vcvs(gain):
-                return f"e{name} {p} {n} {nets[2]} {nets[3]} {number(gain)}"
-            case Vccs(siemens):
-                return f"g{name} {p} {n} {nets[2]} {nets[3]} {number(siemens)}"
+            case Vcvs(gain) | Vccs(gain):
+                return f"{'e' if isinstance(primitive, Vcvs) else 'g'}{name} {' '.join(nets)} {number(gain)}"
             case Behavioural() | Surface():
                 return wrap((f"b{name}", p, n, f"i={expression(primitive, nets)}"))
             case Diode():
                 return f"d{name} {p} {n} {model}"
+
+    def _foreign(self, name: str, part: Foreign, nets: tuple[str, ...]) -> str:
+        if not part.compiled:
+            return self.call(name, nets, part.model, dict(part.settings))
+        values = (f"{key}={value}" for key, value in part.settings)
+        return f".model {name}_model {part.model}\n{wrap((f'n{name}', *nets, f'{name}_model', *values))}"
 
 
 def wrap(words: tuple[str, ...], end: str = "", begin: str = "+ ") -> str:

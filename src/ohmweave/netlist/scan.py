@@ -10,12 +10,12 @@ from pathlib import Path
 
 from ohmweave.errors import NetlistError
 
-__all__ = ["scan"]
+__all__ = ["cards", "scan"]
 
 _ELEMENTS = frozenset("rclviegfhbdxqms")
 # These begin like an element, so they are refused by name.
 _COMMANDS = frozenset({"shell", "system", "source", "codemodel", "exec", "edit", "set", "load", "echo"})
-_PLAIN = frozenset({".subckt", ".ends", ".param", ".endl", ".global", ".end"})
+_PLAIN = frozenset({".subckt", ".ends", ".param", ".func", ".ic", ".nodeset", ".endl", ".global", ".end"})
 _MODELS = frozenset({"r", "c", "l", "d", "npn", "pnp", "nmos", "pmos", "vdmos", "njf", "pjf", "sw", "csw"})
 _OPTIONS = frozenset(
     {"abstol", "chgtol", "gmin", "itl1", "itl2", "itl4", "klu", "reltol", "sparse", "temp", "tnom", "vntol"}
@@ -31,37 +31,46 @@ _DEEPEST = 8
 _REMEDY = "remove it: a circuit file may hold circuit only, analyses are ohmweave's own"
 
 
-def scan(source: Path | str, where: str = "") -> tuple[Path, ...]:
+def scan(source: Path | str, where: str = "", *, modules: tuple[str, ...] = ()) -> tuple[Path, ...]:
     """Judge a SPICE file, and recursively what it includes, by an allow-list of cards.
 
     Args:
         source: a file, or text itself (which then cannot include anything).
         where: what to call it in messages; the file's name when empty.
+        modules: compiled models that the simulator will have loaded, the only ones that may be named.
 
     Returns:
         The files read, the first one first; all lie in its folder or below.
 
     Raises:
         NetlistError: a card, model, option or character that is not allowed, an include that leaves the
-            folder, a file that cannot be read; says file and line.
+            folder, a file that includes itself, a file that cannot be read; says file and line.
     """
     if isinstance(source, str):
-        _judge(source.split("\n"), where or "text", inside_folder=False)
+        _judge(source.split("\n"), where or "text", modules, inside_folder=False)
         return ()
     files: list[Path] = []
-    _scan_file(source, where or source.name, source.resolve().parent, files, 0)
+    _scan_file(source, where or source.name, source.resolve().parent, files, (), modules)
     return tuple(files)
 
 
-def _scan_file(path: Path, where: str, root: Path, files: list[Path], depth: int) -> None:
+def _scan_file(
+    path: Path, where: str, root: Path, files: list[Path], above: tuple[Path, ...], modules: tuple[str, ...]
+) -> None:
     resolved = path.resolve()
     if not resolved.is_relative_to(root):
         raise NetlistError(
             "expected a file inside the netlist's folder, found one outside", where=where, remedy=_REMEDY
         )
+    if resolved in above:
+        raise NetlistError(
+            "expected includes that come to an end, found a file that includes itself",
+            where=where,
+            remedy="remove the include",
+        )
     if resolved in (file.resolve() for file in files):
         return
-    if depth > _DEEPEST:
+    if len(above) > _DEEPEST:
         raise NetlistError(f"expected at most {_DEEPEST} levels of includes", where=where, remedy="flatten the files")
     files.append(path)
     try:
@@ -69,37 +78,51 @@ def _scan_file(path: Path, where: str, root: Path, files: list[Path], depth: int
         if size > _LARGEST_FILE:
             raise NetlistError(f"expected at most {_LARGEST_FILE} bytes, found {size}", where=where, remedy="split it")
         with path.open(encoding="latin-1", newline="\n") as lines:
-            included = _judge(lines, where, inside_folder=True)
+            included = _judge(lines, where, modules, inside_folder=True)
     except OSError as error:
         raise NetlistError(f"cannot be read: {error.strerror}", where=where, remedy="check the path") from error
-    for place, target in included:
-        _scan_file(path.parent / target, f"{place}: {target}", root, files, depth + 1)
+    for place, target, by_section in included:
+        # A library may take one of its own sections from another.
+        if not (by_section and (path.parent / target).resolve() in (*above, resolved)):
+            _scan_file(path.parent / target, f"{place}: {target}", root, files, (*above, resolved), modules)
 
 
-def _judge(lines: Iterable[str], where: str, *, inside_folder: bool) -> list[tuple[str, str]]:
-    """Judge every card; return the place and path of each include."""
+def _judge(
+    lines: Iterable[str], where: str, modules: tuple[str, ...], *, inside_folder: bool
+) -> list[tuple[str, str, bool]]:
+    """Judge every card; return the place and path of each include, and whether it takes but a section."""
     included = []
-    for number, card in _cards(lines, where):
+    for number, card in cards(lines, where):
         place = f"{where}:{number}"
         if card[0] != ".":
             name = card.split(maxsplit=1)[0]
-            if card[0].lower() not in _ELEMENTS or name.lower() in _COMMANDS:
+            if (card[0].lower() not in _ELEMENTS and not (modules and card[0] in "nN")) or name.lower() in _COMMANDS:
                 raise _refuse(name, place)
             # Nearly all of a large file is plain elements; only these two can carry a file's name.
             if "=" in card or "ext" in card.lower():
                 _check_input(card, place)
             continue
-        target = _directive(card, place)
+        target = _directive(card, place, modules)
         if target is None:
             continue
         if not inside_folder:
             raise _refuse(card.split(maxsplit=1)[0], place)
-        included.append((place, target))
+        included.append((place, target, card[:4].lower() == ".lib"))
     return included
 
 
-def _cards(lines: Iterable[str], where: str) -> Iterator[tuple[int, str]]:
-    """Join continued lines; drop comments and blank lines; refuse what no card may contain."""
+def cards(lines: Iterable[str], where: str) -> Iterator[tuple[int, str]]:
+    """The cards of a file, each with the number of its first line.
+
+    Continued lines are joined, comments and blank lines dropped.
+
+    Args:
+        lines: of the file.
+        where: what to call it in messages.
+
+    Raises:
+        NetlistError: what no card may contain, a continuation of nothing, a line that is too long.
+    """
     begun, parts, length = 0, [""], 0
     for number, raw in enumerate(lines, 1):
         line = raw.rstrip("\r\n").strip(" \t")
@@ -127,7 +150,7 @@ def _cards(lines: Iterable[str], where: str) -> Iterator[tuple[int, str]]:
         yield begun, " ".join(parts)
 
 
-def _directive(card: str, place: str) -> str | None:
+def _directive(card: str, place: str, modules: tuple[str, ...]) -> str | None:
     """Judge a card that begins with a dot; return the path that it includes, if any."""
     words = card.split()
     kind = words[0].lower()
@@ -136,7 +159,7 @@ def _directive(card: str, place: str) -> str | None:
         return None
     if kind == ".model":
         family = re.split(r"[\s(]+", words[2].lower())[0] if len(words) > 2 else ""
-        if family not in _MODELS:
+        if family not in _MODELS and family not in (module.lower() for module in modules):
             raise _refuse(f".model of kind {family!r}", place)
         return None
     if kind in {".option", ".options"}:

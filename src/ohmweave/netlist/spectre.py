@@ -11,6 +11,7 @@ from ohmweave.circuit import (
     Crossbar,
     CurrentSource,
     Diode,
+    Foreign,
     Instance,
     Primitive,
     Resistor,
@@ -78,6 +79,13 @@ class Spectre:
         amps, emission = number(diode.saturation_current), number(diode.emission)
         return f"model {name} diode is={amps} n={emission} rs=0 jmax=1e20"
 
+    def include(self, path: str, section: str) -> str:
+        """``ahdl_include "path"`` for Verilog-A; SPICE's own card in its own language for the others."""
+        if path.endswith(".va"):
+            return f'ahdl_include "{path}"'
+        card = f'.lib "{path}" {section}' if section else f'.include "{path}"'
+        return f"simulator lang=spice\n{card}\nsimulator lang=spectre"
+
     def resistor(self, name: str, nets: tuple[str, ...], ohms: str) -> str:
         """``rNAME (p n) resistor r=ohms``."""
         return f"r{name} ({nets[0]} {nets[1]}) resistor r={ohms}"
@@ -95,16 +103,17 @@ class Spectre:
         """
         pair, four = f"({nets[0]} {nets[1]})", f"({' '.join(nets)})"
         match primitive:
+            case Foreign(of, settings):
+                return self.call(name, nets, of, {key: value.strip("{}") for key, value in settings})
             case Resistor(ohms):
                 return self.resistor(name, nets, positive(f"resistor {name}", ohms, "ohm"))
             case Capacitor(farads):
                 return f"c{name} {pair} capacitor c={positive(f'capacitor {name}', farads, 'F')}"
             case Clock():
                 return f"v{name} {pair} vsource type=pwl wave=[0 0 1 1]"
-            case VoltageSource(volts):
-                return f"v{name} {pair} vsource type=dc dc={number(volts)}"
-            case CurrentSource(amps):
-                return f"i{name} {pair} isource type=dc dc={number(amps)}"
+            case VoltageSource(value) | CurrentSource(value):
+                letter = "v" if isinstance(primitive, VoltageSource) else "i"
+                return f"{letter}{name} {pair} {letter}source type=dc dc={number(value)}"
             case Vcvs(gain):
                 return f"e{name} {four} vcvs gain={number(gain)}"
             case Vccs(siemens):

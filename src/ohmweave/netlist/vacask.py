@@ -11,6 +11,7 @@ from ohmweave.circuit import (
     Clock,
     CurrentSource,
     Diode,
+    Foreign,
     Instance,
     Primitive,
     Resistor,
@@ -108,6 +109,12 @@ class Vacask:
         """``model name ow_diode is= n=``."""
         return f"model {name} ow_diode is={number(diode.saturation_current)} n={number(diode.emission)}"
 
+    def include(self, path: str, section: str) -> str:
+        """``load "path"`` for Verilog-A, else ``include "path" lang=ngspice``."""
+        if path.endswith(".va"):
+            return f'load "{path}"'
+        return f'include "{path}"{f" section={section}" if section else ""} lang=ngspice'
+
     def resistor(self, name: str, nets: tuple[str, ...], ohms: str) -> str:
         """``rNAME (p n) ow_resistor r=ohms``."""
         return f"r{name} ({nets[0]} {nets[1]}) ow_resistor r={ohms}"
@@ -125,16 +132,17 @@ class Vacask:
         """
         pair, four = f"({nets[0]} {nets[1]})", f"({' '.join(nets)})"
         match primitive:
+            case Foreign(of, settings):
+                return self.call(name, nets, of, {key: value.strip("{}") for key, value in settings})
             case Resistor(ohms):
                 return self.resistor(name, nets, positive(f"resistor {name}", ohms, "ohm"))
             case Capacitor(farads):
                 return f"c{name} {pair} ow_capacitor c={positive(f'capacitor {name}', farads, 'F')}"
             case Clock():
                 return f'v{name} {pair} ow_vsource type="pwl" wave=[0, 0, 1, 1]'
-            case VoltageSource(volts):
-                return f"v{name} {pair} ow_vsource dc={number(volts)}"
-            case CurrentSource(amps):
-                return f"i{name} {pair} ow_isource dc={number(amps)}"
+            case VoltageSource(value) | CurrentSource(value):
+                letter = "v" if isinstance(primitive, VoltageSource) else "i"
+                return f"{letter}{name} {pair} ow_{letter}source dc={number(value)}"
             case Vcvs(gain):
                 return f"e{name} {four} ow_vcvs gain={number(gain)}"
             case Vccs(siemens):

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from ohmweave.circuit import Behavioural, Cell, Diode, Primitive, Surface
+from ohmweave.circuit import Behavioural, Cell, Diode, Foreign, Primitive, Surface
 from ohmweave.netlist.dialect import number
 from ohmweave.netlist.formula import FUNCTIONS, Words, translate
 from ohmweave.netlist.ngspice import Ngspice, expression, wrap
@@ -50,6 +50,12 @@ class Xyce:
         emission = number(diode.emission * _THERMAL_RATIO)
         return f".model {name} d(level=1 is={number(diode.saturation_current)} n={emission} rs=0 cjo=0 tt=0)"
 
+    def include(self, path: str, section: str) -> str:
+        """``.include "path"``, or ``.lib "path" section``; Xyce takes Verilog-A as a plugin, made before."""
+        if path.endswith(".va"):
+            return self.comment(f"give Xyce what buildxyceplugin makes of {path}: Xyce -plugin FILE")
+        return f'.lib "{path}" {section}' if section else f'.include "{path}"'
+
     def resistor(self, name: str, nets: tuple[str, ...], ohms: str) -> str:
         """``rNAME p n ohms``."""
         return _SPICE.resistor(name, nets, ohms)
@@ -65,6 +71,13 @@ class Xyce:
         Raises:
             ValueError: a resistor of 0 ohm or less, a formula with a function that Xyce does not have.
         """
+        if isinstance(primitive, Foreign):
+            settings = dict(primitive.settings)
+            if not primitive.compiled:
+                return self.call(name, nets, primitive.model, settings)
+            values = (f"{key}={value}" for key, value in settings.items())
+            model = f"{name}_model"
+            return f".model {model} {primitive.model}\n{wrap((f'y{primitive.model}', name, *nets, model, *values))}"
         if not isinstance(primitive, Behavioural | Surface):
             return _SPICE.element(name, primitive, nets, model)
         formula = translate(expression(primitive, nets), _WORDS)

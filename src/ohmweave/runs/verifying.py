@@ -9,6 +9,8 @@ from typing import Any
 from ohmweave.analysis.deviation import Deviation, deviation
 from ohmweave.archive import CACHE, NETLIST, RESULTS, load
 from ohmweave.chip import Chip
+from ohmweave.devices import Device
+from ohmweave.devices.file import FileDevice
 from ohmweave.errors import BuildError, DesignError
 from ohmweave.frontend import Data
 from ohmweave.report import Check
@@ -20,6 +22,7 @@ from ohmweave.units import Array
 __all__ = ["TOLERANCE", "Verified", "verify"]
 
 TOLERANCE = 1e-6
+_LARGEST_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +61,7 @@ def verify(
     *,
     samples: int = 8,
     engine: str = "ngspice",
-    tolerance: float = TOLERANCE,
+    tolerance: float | None = None,
     progress: Progress | None = None,
     options: dict[str, Any] | None = None,
 ) -> Verified:
@@ -75,7 +78,8 @@ def verify(
         data: samples in network units.
         samples: how many, from the first; of a sampled chip also the number of positions of each stage.
         engine: the engine to check against.
-        tolerance: largest deviation allowed, relative to each stage's full scale.
+        tolerance: largest deviation allowed, relative to each stage's full scale; if not given 1e-6, with a
+            device of the user's 1e-3 or what its table may be off, whichever is less.
         progress: told ("stages", how many are done, of how many) in sampled chips.
         options: further options of the engine (``time_limit``, ``executable``).
 
@@ -94,6 +98,7 @@ def verify(
             remedy="use ngspice",
         )
     chip = load(build)
+    tolerance = _usual(chip.plan.design.device) if tolerance is None else tolerance
     x, _ = first_samples(data, samples)
     if chip.plan.design.coupling.sampled:
         # A misspelt or missing engine is told before anything is computed.
@@ -111,6 +116,10 @@ def verify(
     seconds = (between - begun, time.perf_counter() - between)
     told = (spice.waves.engine, spice.waves.version)
     return _verified(build, chip, spice.stage_volts, run.stage_volts, told, seconds, tolerance)
+
+
+def _usual(device: Device) -> float:
+    return min(_LARGEST_TOLERANCE, device.error) if isinstance(device, FileDevice) else TOLERANCE
 
 
 def _verified(

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 
 from ohmweave.bench import Bench, Transient, Waveform
-from ohmweave.circuit import Cell, Crossbar, Diode, Instance, Vcvs, VoltageSource
+from ohmweave.circuit import Cell, Crossbar, Diode, Foreign, Instance, Vcvs, VoltageSource
 from ohmweave.netlist.dialect import number
 from ohmweave.netlist.ngspice import wrap
 from ohmweave.simulate.elaborate import FlatCircuit, elaborate
@@ -22,7 +22,8 @@ _SOURCE_LETTERS: Mapping[type, str] = {Vcvs: "e", VoltageSource: "v"}
 _MOST_PAIRS = 2**22
 _MOST_SAVED = 2**26
 
-# Junctions in high-gain loops: the exponential times the gain turns rounding into more than 1e-9.
+# Junctions in high-gain loops, and what users' models hold: the exponential times the gain turns rounding into more
+# than 1e-9.
 JUNCTION_OPTIONS = "reltol=1e-7 abstol=1e-13 vntol=1e-10 gmin=1e-18 itl1=1000 itl2=1000 temp=27 tnom=27"
 
 # A step's estimated error counts ten times (trtol), of charges down to an attocoulomb: states of memristors are
@@ -192,7 +193,8 @@ def _lines(bench: Bench, library: str, saved: tuple[str, ...], klu: bool) -> Ite
 def has_junctions(cell: Cell) -> bool:
     """Whether there is a diode in a cell or below it."""
     cells = (cell, *cell.subcells())
-    return any(isinstance(part, Instance) and isinstance(part.of, Diode) for each in cells for part in each.parts)
+    parts = (part for each in cells for part in each.parts if isinstance(part, Instance))
+    return any(isinstance(part.of, Diode | Foreign) for part in parts)
 
 
 def _steps(source: str, volts: Array) -> str:

@@ -19,6 +19,7 @@ from ohmweave.circuit import (
     CurrentSource,
     DeviceLaw,
     Diode,
+    Foreign,
     Instance,
     Resistor,
     Surface,
@@ -140,6 +141,7 @@ class FlatCircuit:
             are among the laws once all is placed.
         crossbars: the arrays.
         aliases: dotted path of a port below -> the net outside that it is joined to.
+        foreign: dotted path of each part that only a simulator knows -> its model's name.
     """
 
     nets: dict[str, int] = field(default_factory=dict)
@@ -153,6 +155,7 @@ class FlatCircuit:
     )
     crossbars: list[PlacedCrossbar] = field(default_factory=list)
     aliases: dict[str, int] = field(default_factory=lambda: {"0": GROUND})
+    foreign: dict[str, str] = field(default_factory=dict)
 
     def find(self, path: str) -> int:
         """The number of a net by its own dotted path or that of a port joined to it.
@@ -234,10 +237,9 @@ def _place_primitive(flat: FlatCircuit, part: Instance, path: str, nets: tuple[i
     match part.of:
         case Resistor(ohms):
             flat.conductances.append((*_two(nets), 1.0 / ohms))
-        case VoltageSource(volts):
+        case VoltageSource() | Clock():
+            volts = part.of.volts if isinstance(part.of, VoltageSource) else 0.0
             flat.branches[path] = Branch(*_two(nets), GROUND, GROUND, 0.0, volts)
-        case Clock():
-            flat.branches[path] = Branch(*_two(nets), GROUND, GROUND, 0.0, 0.0)
         case Vcvs(gain):
             flat.branches[path] = Branch(*_four(nets), gain, 0.0)
         case CurrentSource(amps):
@@ -246,6 +248,8 @@ def _place_primitive(flat: FlatCircuit, part: Instance, path: str, nets: tuple[i
             flat.transconductances.append((*_four(nets), siemens))
         case Behavioural(law):
             _follow(flat, law, _four(nets))
+        case Foreign(model):
+            flat.foreign[path] = model
         case Diode(i_s, emission):
             _follow(flat, DiodeLaw(i_s, emission * _THERMAL_VOLTAGE), (*_two(nets), *_two(nets)))
         case Cell() as device:

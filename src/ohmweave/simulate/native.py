@@ -17,7 +17,7 @@ from typing import Any, get_args
 import numpy as np
 
 from ohmweave.bench import Bench, Waves
-from ohmweave.errors import DesignError
+from ohmweave.errors import DesignError, SimulationError
 from ohmweave.simulate import Precision, Progress
 from ohmweave.simulate.coupled import Coupled
 from ohmweave.simulate.elaborate import FlatCircuit, elaborate
@@ -126,6 +126,8 @@ class Native:
         self, flat: FlatCircuit, bench: Bench, largest: float | None = None, samples: int | None = None
     ) -> OperatingPoints | Coupled:
         """Reduce the arrays and factorise the circuit around them; ``samples`` is how many will come, if known."""
+        for path, model in flat.foreign.items():
+            raise SimulationError(f"expected a current law, found the model {model!r} alone", where=path)
         curved = [index for index, placed in enumerate(flat.crossbars) if placed.crossbar.device is not None]
         straight = [index for index in range(len(flat.crossbars)) if index not in curved]
         straight_g = [flat.crossbars[index] for index in straight]

@@ -15,11 +15,12 @@ from pathlib import Path
 
 from ohmweave.bench import Bench, Traces, Transient, Waves
 from ohmweave.errors import NetlistError, SimulationError, SimulatorMissing
-from ohmweave.netlist import Ngspice, scan, write
+from ohmweave.netlist import Ngspice, bring, foreign_parts, scan, write
 from ohmweave.simulate.answers import accept, accept_transient, traces, waves
 from ohmweave.simulate.deck import Deck, make_deck, make_transient_deck
 from ohmweave.simulate.process import run_program, tail
 from ohmweave.simulate.raw import RawFile, read_raw
+from ohmweave.simulate.verilog import compile_model
 
 __all__ = ["NgspiceSimulator", "parse_version"]
 
@@ -127,14 +128,16 @@ class NgspiceSimulator:
 
     def _library(self, bench: _Asked, folder: Path) -> str:
         """Put the netlist into the private folder; return its name there."""
-        (folder / ".spiceinit").write_text("set num_threads=1\n", encoding="ascii")
+        modules = self._load_modules(bench, folder)
         target = folder / "library"
         target.mkdir()
         if self.netlist is None:
             with (target / "cell.cir").open("w", encoding="ascii") as stream:
                 write(bench.cell, Ngspice(), stream)
+            if bring(bench.cell, target):
+                scan(target / "cell.cir", modules=modules)
             return "library/cell.cir"
-        files = scan(self.netlist)
+        files = scan(self.netlist, modules=modules)
         root = self.netlist.resolve().parent
         for file in files:
             copy = target / file.resolve().relative_to(root)
@@ -142,10 +145,22 @@ class NgspiceSimulator:
             shutil.copyfile(file, copy)
         # Judged again as copied, so that a file changed in between is not trusted.
         copied = target / self.netlist.resolve().name
-        scan(copied, self.netlist.name)
+        scan(copied, self.netlist.name, modules=modules)
         if not re.fullmatch(r"[A-Za-z0-9_.-]+", copied.name):
             raise NetlistError(f"expected a plain file name, found {copied.name!r}", remedy="rename it")
         return f"library/{copied.name}"
+
+    @staticmethod
+    def _load_modules(bench: _Asked, folder: Path) -> tuple[str, ...]:
+        """Write what ngspice does when it starts; compiled models of the bench are loaded there, by their names."""
+        lines, modules = ["set num_threads=1"], list[str]()
+        for part in foreign_parts(bench.cell):
+            if part.compiled:
+                lines.append(f"osdi model{len(modules)}.osdi")
+                (folder / f"model{len(modules)}.osdi").write_bytes(compile_model(part))
+                modules.append(part.model)
+        (folder / ".spiceinit").write_text("\n".join((*lines, "")), encoding="ascii")
+        return tuple(modules)
 
     def _simulate(self, folder: Path, bench: _Asked) -> str:
         where = self._where(bench)

@@ -17,7 +17,7 @@ from typing import Protocol
 from ohmweave.bench import Bench, Waves
 from ohmweave.circuit import Cell, Crossbar
 from ohmweave.errors import SimulationError, SimulatorMissing
-from ohmweave.netlist import Dialect, write
+from ohmweave.netlist import Dialect, bring, write
 from ohmweave.simulate.answers import accept, waves
 from ohmweave.simulate.deck import Deck, Names, find_vectors, has_junctions
 from ohmweave.simulate.process import Finished, run_program, tail
@@ -145,6 +145,7 @@ def ask(way: Way, settings: Settings, bench: Bench) -> Waves:
         folder = Path(private)
         with (folder / f"{LIBRARY}{way.dialect.suffix}").open("w", encoding="ascii") as stream:
             write(bench.cell, way.dialect, stream)
+        bring(bench.cell, folder)
         (folder / way.deck).write_text("\n".join(way.lines(bench, deck)) + "\n", encoding="ascii")
         written = time.perf_counter()
         log = _simulate(way, settings, folder, where)

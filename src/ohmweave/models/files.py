@@ -1,0 +1,210 @@
+"""Model files: scanned, read into memory, and asked for the subcircuit that is the device."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ohmweave.circuit import Library
+from ohmweave.devices.file import ModelChoice
+from ohmweave.errors import NetlistError
+from ohmweave.models.verilog import load_verilog
+from ohmweave.netlist import cards, scan
+from ohmweave.registry import nearest
+
+__all__ = ["FOLDER", "load_library"]
+
+FOLDER = "device"
+_LARGEST = 16 * 2**20
+_DEEPEST = 32
+_OUTSIDE = frozenset({".subckt", ".ends", ".param", ".model", ".func", ".end"})
+_FOR_ALL = frozenset({".option", ".options", ".global"})
+
+
+@dataclass(frozen=True)
+class _Header:
+    """The card that opens a subcircuit, its words in lower case."""
+
+    place: str
+    name: str
+    ports: tuple[str, ...]
+    params: tuple[str, ...]
+
+
+def load_library(choice: ModelChoice, folder: Path) -> Library:
+    """Scan and read the files of a model, a SPICE subcircuit or (``.va``) a Verilog-A module; nothing is run.
+
+    Args:
+        choice: which model.
+        folder: what the paths of the choice are relative to.
+
+    Returns:
+        The files with paths below ``device/``, as netlists have them.
+
+    Raises:
+        NetlistError: a file that is unsafe, missing, malformed, or without the model as the choice describes it.
+    """
+    if choice.file.endswith(".va"):
+        return load_verilog(choice, folder, FOLDER)
+    main = folder / choice.file
+    root = main.resolve().parent
+    texts: dict[str, str] = {}
+    entries = []
+    for name in (*choice.include, choice.file):
+        path = folder / name
+        if not path.resolve().is_relative_to(root):
+            raise NetlistError(
+                f"expected a file beside {main.name} or below, found one elsewhere",
+                where=name,
+                remedy="move it into the model file's folder",
+            )
+        for file in _scanned(path, name):
+            texts[file.resolve().relative_to(root).as_posix()] = _read(file, name)
+        entries.append((path.resolve().relative_to(root).as_posix(), choice.section if name == choice.file else ""))
+    headers = [_header(place, card) for place, card in _judged(entries, texts) if _kind(card) == ".subckt"]
+    model = _model(choice, headers, main.name)
+    return Library(
+        tuple((f"{FOLDER}/{path}", text) for path, text in sorted(texts.items())),
+        tuple((f"{FOLDER}/{path}", section) for path, section in dict.fromkeys(entries)),
+        tuple(dict.fromkeys(header.name for header in headers)),
+        model.ports,
+    )
+
+
+def _scanned(path: Path, name: str) -> tuple[Path, ...]:
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise NetlistError(f"cannot be read: {error.strerror}", where=name, remedy="check the path") from error
+    if size > _LARGEST:
+        raise NetlistError(
+            f"expected a model file of at most {_LARGEST} bytes, found {size}", where=name, remedy="split it"
+        )
+    return scan(path, name)
+
+
+def _read(file: Path, name: str) -> str:
+    try:
+        with file.open("rb") as stream:
+            content = stream.read(_LARGEST + 1)
+    except OSError as error:
+        raise NetlistError(f"cannot be read: {error.strerror}", where=name, remedy="check the path") from error
+    if len(content) > _LARGEST:
+        raise NetlistError(
+            f"expected a model file of at most {_LARGEST} bytes, found {file.name} larger",
+            where=name,
+            remedy="split it",
+        )
+    return content.decode("latin-1").replace("\r\n", "\n")
+
+
+def _judged(entries: list[tuple[str, str]], texts: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """Every card that a netlist takes of the files; outside of subcircuits only definitions are let through."""
+    depth = 0
+    for path, section in dict.fromkeys(entries):
+        for place, card in _taken(path, section, texts, ()):
+            kind = _kind(card)
+            depth += (kind == ".subckt") - (kind == ".ends")
+            if kind in _FOR_ALL:
+                raise NetlistError(
+                    f"expected definitions only, found {kind!r}, which would change the whole chip",
+                    where=place,
+                    remedy="remove it",
+                )
+            if depth <= 0 and kind not in _OUTSIDE:
+                raise NetlistError(
+                    f"expected definitions only, found {card.split()[0]!r} outside of a subcircuit",
+                    where=place,
+                    remedy="move it into the model's .subckt or remove it",
+                )
+            yield place, card
+    if depth:
+        raise NetlistError("expected .ends after every .subckt, found none", where=path, remedy="add it")
+
+
+def _taken(
+    path: str, section: str, texts: dict[str, str], above: tuple[tuple[str, str], ...]
+) -> Iterator[tuple[str, str]]:
+    """The cards of a file, or of a section of it, includes followed."""
+    if (path, section) in above or len(above) > _DEEPEST:
+        raise NetlistError(
+            f"expected includes that come to an end, found section {section!r} within itself",
+            where=path,
+            remedy="remove the include",
+        )
+    open_section, found = "", not section
+    for number, card in cards(texts[path].split("\n"), path):
+        words = card.split()
+        kind = words[0].lower()
+        if kind == ".lib" and len(words) == 2 and _target(path, words[1]) not in texts:
+            open_section = words[1].lower()
+            found = found or open_section == section.lower()
+        elif kind == ".endl":
+            open_section = ""
+        elif section and open_section != section.lower():
+            continue
+        elif kind in {".include", ".inc", ".incl", ".lib"}:
+            target = _target(path, words[1])
+            yield from _taken(target, words[2] if len(words) > 2 else "", texts, (*above, (path, section)))
+        else:
+            yield f"{path}:{number}", card
+    if not found:
+        sections = re.findall(r"^\s*\.lib\s+([A-Za-z]\w*)\s*$", texts[path], re.IGNORECASE | re.MULTILINE)
+        raise NetlistError(
+            f"expected the section {section!r}, found none of that name",
+            where=path,
+            remedy=nearest(section, sections) if sections else "leave out section: the file has none",
+        )
+
+
+def _target(path: str, word: str) -> str:
+    """The path of an included file, as the library has it."""
+    parts: list[str] = []
+    for part in (*path.split("/")[:-1], *word.strip("'\"").split("/")):
+        if part == "..":
+            parts = parts[:-1]
+        elif part not in {"", "."}:
+            parts.append(part)
+    return "/".join(parts)
+
+
+def _kind(card: str) -> str:
+    return card.split(maxsplit=1)[0].lower()
+
+
+def _header(place: str, card: str) -> _Header:
+    words = re.sub(r"\s*=\s*", "=", card.lower()).replace("params:", " ").split()
+    ports = [word for word in words[2:] if "=" not in word]
+    return _Header(
+        place,
+        words[1] if len(words) > 1 else "",
+        tuple(ports),
+        tuple(word.split("=")[0] for word in words[2:] if "=" in word),
+    )
+
+
+def _model(choice: ModelChoice, headers: list[_Header], file: str) -> _Header:
+    """The header of the device's subcircuit, once it is as the design says."""
+    mine = [header for header in headers if header.name == choice.name.lower()]
+    if len(mine) != 1:
+        known = sorted({header.name for header in headers})
+        raise NetlistError(
+            f"expected one .subckt {choice.name}, found {len(mine)} of that name",
+            where=file,
+            remedy="remove all but one" if mine else nearest(choice.name, known) if known else "check device.name",
+        )
+    (model,) = mine
+    if len(model.ports) != 2 or set(model.ports) != {port.lower() for port in choice.ports}:
+        raise NetlistError(
+            f"expected the two ports {', '.join(choice.ports)}, found {', '.join(model.ports) or 'none'}",
+            where=model.place,
+            remedy="name the ports of the .subckt line in device.ports; only two-terminal devices can be used",
+        )
+    if choice.state.parameter.lower() not in model.params:
+        raise NetlistError(
+            f"expected a parameter {choice.state.parameter!r} with its default on the .subckt line, found "
+            f"{', '.join(model.params) or 'none'}",
+            where=model.place,
+            remedy="name one of the subcircuit's parameters in device.state",
+        )
+    return model

