@@ -89,22 +89,8 @@ def program_by_pulses(
     wanted = np.asarray(target, dtype=np.float64)
     begun = np.broadcast_to(np.asarray(start, dtype=np.float64), wanted.shape)
     _check(device, wanted, begun, tolerance)
-    goal, x = wanted.ravel(), device.state(begun.ravel())
-    train = _Train.begin(goal.size, rule)
-    rounds: list[Array] = []
-    joules = np.zeros(goal.size)
-    for _ in range(rule.most):
-        away = device.conductance(x) / goal - 1.0
-        left = np.flatnonzero(np.abs(away) > tolerance)
-        if not left.size:
-            break
-        pulse = np.zeros((2, goal.size))
-        pulse[:, left] = train.next(left, (away[left] < 0.0).astype(np.int64), rule)
-        x[left], taken = hold(device, pulse[0, left], x[left], pulse[1, left])
-        joules[left] += taken
-        rounds.append(pulse)
-    history = np.stack(rounds) if rounds else np.zeros((0, 2, goal.size))
-    volts, widths = (history[:, k].reshape(-1, *wanted.shape) for k in (0, 1))
+    x, joules, trains = _pulse(device, wanted.ravel(), device.state(begun.ravel()), tolerance, rule)
+    volts, widths = (trains[:, k].reshape(-1, *wanted.shape) for k in (0, 1))
     g = device.conductance(x).reshape(wanted.shape)
     return Programmed(
         g,
@@ -115,6 +101,22 @@ def program_by_pulses(
         volts,
         widths,
     )
+
+
+def _pulse(device: DynamicDevice, goal: Array, x: Array, tolerance: float, rule: Pulses) -> tuple[Array, Array, Array]:
+    """States at the end, energies (J), and each round's amplitudes (V) and widths (s), [rounds, 2, devices]."""
+    train, joules, rounds = _Train.begin(goal.size, rule), np.zeros(goal.size), []
+    for _ in range(rule.most):
+        away = device.conductance(x) / goal - 1.0
+        left = np.flatnonzero(np.abs(away) > tolerance)
+        if not left.size:
+            break
+        pulse = np.zeros((2, goal.size))
+        pulse[:, left] = train.next(left, (away[left] < 0.0).astype(np.int64), rule)
+        x[left], taken = hold(device, pulse[0, left], x[left], pulse[1, left])
+        joules[left] += taken
+        rounds.append(pulse)
+    return x, joules, np.stack(rounds) if rounds else np.zeros((0, 2, goal.size))
 
 
 def _check(device: DynamicDevice, target: Array, start: Array, tolerance: float) -> None:
