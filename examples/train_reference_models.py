@@ -5,7 +5,7 @@ Run it as ``python examples/train_reference_models.py NAME DATA``, where NAME is
 ``imagefolder:ZIP``). It works on one thread and takes from two minutes (LeNet-5) to an hour (ResNet-20 on
 CIFAR-100). After every epoch the whole state is written beside the output (``NAME.resume.safetensors``);
 an interrupted run that is started again goes on from there. (The weights of ResNet-20 for CIFAR-100 beside
-this file had 22 epochs of the recipe's 44, and then the last ten of 32.)
+this file had 22 epochs of the recipe's 44, and then the last ten of 32; VGG-7 its first two of 16.)
 """
 
 import argparse

@@ -113,7 +113,8 @@ def test_wired_arrays_obey_kirchhoff(device: Cell | None, both_ends: bool, agree
 @pytest.mark.parametrize("readout", [kind() for kind in readouts().values()], ids=readouts())
 def test_every_readout_with_every_op_amp(readout: object, opamp: OpAmp, agree: Agree) -> None:
     inner, lines = opamp.cell("opamp"), int(readout.lines)  # type: ignore[attr-defined]
-    column = readout.cell("readout", (inner, opamp.cell("opamp_floor", 0.0)), 8e3, 5e3)  # type: ignore[attr-defined]
+    loops = [Resistor(ohms) for ohms in readout.resistances(8e3, 5e3)]  # type: ignore[attr-defined]
+    column = readout.cell("readout", (inner, opamp.cell("opamp_floor", 0.0)), loops)  # type: ignore[attr-defined]
     nets = tuple(f"c{q}" for q in range(lines))
     drives = tuple(Instance(f"g{q}", Vccs(1.0), ("0", f"c{q}", f"i{q}", "0")) for q in range(lines))
     ports = (*(f"i{q}" for q in range(lines)), "out")
