@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from ohmweave.units import Array
 __all__ = [
     "Behavioural",
     "Bent",
+    "Capacitor",
     "Cell",
     "Crossbar",
     "CurrentSource",
@@ -27,6 +28,8 @@ __all__ = [
     "Diode",
     "Instance",
     "Law",
+    "Mosfet",
+    "MosfetModel",
     "Primitive",
     "Resistor",
     "Vccs",
@@ -94,6 +97,13 @@ class Resistor:
 
 
 @dataclass(frozen=True)
+class Capacitor:
+    """i(p->n) = farads * dv(p, n)/dt; open at DC. Ports p, n."""
+
+    farads: float
+
+
+@dataclass(frozen=True)
 class VoltageSource:
     """v(p, n) = volts. Ports p, n."""
 
@@ -136,7 +146,57 @@ class Diode:
     emission: float = 1.0
 
 
-Primitive = Resistor | VoltageSource | CurrentSource | Vcvs | Vccs | Behavioural | Diode
+@dataclass(frozen=True)
+class MosfetModel:
+    """A model card of transistors.
+
+    Args:
+        name: safe name, unique for its content within one chip.
+        kind: the channel.
+        level: SPICE level of the equations, e.g. 54 for BSIM4.
+        parameters: by their names in the model's manual, in its units; whole numbers choose options.
+
+    Raises:
+        ValueError: an unsafe name.
+    """
+
+    name: str
+    kind: Literal["nmos", "pmos"]
+    level: int
+    parameters: Mapping[str, float] = field(hash=False)
+
+    def __post_init__(self) -> None:
+        _check_name(self.name)
+        for parameter in self.parameters:
+            _check_name(parameter)
+
+
+@dataclass(frozen=True)
+class Mosfet:
+    """A transistor: i(d->s) by its model's equations. Ports d, g, s, b.
+
+    Simulators have the equations; the native engine solves the ``macro`` of the cell it stands in.
+
+    Args:
+        model: the model card.
+        width: of the channel, m.
+        length: of the channel, m.
+
+    Raises:
+        ValueError: a size that is not positive and finite.
+    """
+
+    model: MosfetModel
+    width: float
+    length: float
+
+    def __post_init__(self) -> None:
+        for name in ("width", "length"):
+            if not 0.0 < getattr(self, name) < math.inf:
+                raise ValueError(f"transistor: expected a positive finite {name}, found {getattr(self, name)} m")
+
+
+Primitive = Resistor | Capacitor | VoltageSource | CurrentSource | Vcvs | Vccs | Behavioural | Diode | Mosfet
 
 
 @dataclass(frozen=True)
@@ -303,6 +363,11 @@ class Cell:
         law: the mathematics of a two-terminal device cell with parameter ``g``, where it has a parameter
             ``s`` that of s = 1 (:class:`Bent`); engines that have it need not look inside.
         note: one line for comments in the netlist.
+        macro: a cell of the same ports that engines without transistors solve instead; netlists have the parts.
+            A source that both have goes by the same name.
+
+    Raises:
+        ValueError: an unsafe name, or a macro with other ports.
     """
 
     name: str
@@ -311,12 +376,15 @@ class Cell:
     params: Mapping[str, float] = field(default_factory=dict)
     law: DeviceLaw | None = None
     note: str = ""
+    macro: "Cell | None" = None
 
     def __post_init__(self) -> None:
         _check_name(self.name)
+        if self.macro is not None and self.macro.ports != self.ports:
+            raise ValueError(f"cell {self.name}: expected a macro with ports {self.ports}, found {self.macro.ports}")
 
     def subcells(self) -> Iterator["Cell"]:
-        """Yield every cell used below this one, once by name, innermost first."""
+        """Yield every cell used below this one, once by name, innermost first; none of those in macros."""
         seen: set[str] = set()
         yield from self._subcells(seen)
 

@@ -15,6 +15,7 @@ from ohmweave.blocks.opamp import Finite, Ideal
 from ohmweave.blocks.protocols import Activation, Maximum, Multiplier, OpAmp, Readout
 from ohmweave.blocks.transimpedance import Transimpedance
 from ohmweave.blocks.two_opamp import TwoOpAmp
+from ohmweave.blocks.two_stage import TwoStage45
 from ohmweave.registry import merge
 
 __all__ = [
@@ -50,6 +51,7 @@ __all__ = [
     "Through",
     "Transimpedance",
     "TwoOpAmp",
+    "TwoStage45",
     "activations",
     "inverter",
     "maxima",
@@ -58,7 +60,7 @@ __all__ = [
     "readouts",
 ]
 
-BUILTIN_OPAMPS: dict[str, type[Any]] = {"finite": Finite, "ideal": Ideal}
+BUILTIN_OPAMPS: dict[str, type[Any]] = {"finite": Finite, "ideal": Ideal, "two_stage_45": TwoStage45}
 BUILTIN_READOUTS: dict[str, type[Any]] = {"two_opamp": TwoOpAmp, "transimpedance": Transimpedance}
 BUILTIN_RELUS: dict[str, type[Any]] = {"clamp": OutputClamp, "rectifier": PrecisionRectifier}
 BUILTIN_TANHS: dict[str, type[Any]] = {"differential_pair": TanhPair}

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Protocol
 
-from ohmweave.circuit import Diode, Primitive
+from ohmweave.circuit import Diode, MosfetModel, Primitive
 
 __all__ = ["Dialect", "number", "one_line"]
 
@@ -45,6 +45,10 @@ class Dialect(Protocol):
         """A diode's parameters under a name local to the subcircuit."""
         ...
 
+    def transistors(self, model: MosfetModel) -> str:
+        """A model card of transistors, for the whole netlist."""
+        ...
+
     def resistor(self, name: str, nets: tuple[str, ...], ohms: str) -> str:
         """A resistor whose value (ohm) is already text."""
         ...
@@ -54,7 +58,7 @@ class Dialect(Protocol):
         ...
 
     def element(self, name: str, primitive: Primitive, nets: tuple[str, ...], model: str = "") -> str:
-        """A primitive element; ``model`` names a diode's parameters."""
+        """A primitive element; ``model`` names a diode's parameters, a transistor names its own."""
         ...
 
 

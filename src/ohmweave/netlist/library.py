@@ -7,14 +7,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TextIO
 
-from ohmweave.circuit import Cell, Crossbar, Diode, Instance
+from ohmweave.circuit import Cell, Crossbar, Diode, Instance, Mosfet, MosfetModel
 from ohmweave.netlist.arrays import array_text
 from ohmweave.netlist.dialect import Dialect, number
 
 __all__ = ["block", "write", "written_cells"]
 
 _NET = re.compile(r"0|(?!gnd$)[a-z][a-z0-9_]*")
-_PORTS = {"Vcvs": 4, "Vccs": 4, "Behavioural": 4}
+_PORTS = {"Vcvs": 4, "Vccs": 4, "Behavioural": 4, "Mosfet": 4}
 
 
 def write(cell: Cell, dialect: Dialect, stream: TextIO, *, names: Mapping[str, str] | None = None) -> int:
@@ -44,6 +44,8 @@ def write(cell: Cell, dialect: Dialect, stream: TextIO, *, names: Mapping[str, s
     put(dialect.comment("SI units; net 0 is ground; include this file and place the last cell"))
     for safe, text in (names or {}).items():
         put(dialect.comment(f"name {safe} = {text}"))
+    for model in _transistor_models(cells):
+        put(dialect.transistors(model))
     written = 0
     for each in cells:
         arrays = _array_names(each, taken)
@@ -86,6 +88,16 @@ def written_cells(cell: Cell, dialect: Dialect) -> tuple[Cell, ...]:
 
     visit(cell)
     return tuple(each for _, each in order.values())
+
+
+def _transistor_models(cells: Iterable[Cell]) -> tuple[MosfetModel, ...]:
+    """The model cards of all transistors, once by name."""
+    parts = (part.of for cell in cells for part in cell.parts if isinstance(part, Instance))
+    models: dict[str, MosfetModel] = {}
+    for part in parts:
+        if isinstance(part, Mosfet) and models.setdefault(part.model.name, part.model) != part.model:
+            raise ValueError(f"two different models are called {part.model.name!r}")
+    return tuple(models.values())
 
 
 def _child(part: Instance | Crossbar) -> Cell | None:

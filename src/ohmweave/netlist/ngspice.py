@@ -5,8 +5,11 @@ from dataclasses import dataclass
 
 from ohmweave.circuit import (
     Behavioural,
+    Capacitor,
     CurrentSource,
     Diode,
+    Mosfet,
+    MosfetModel,
     Primitive,
     Resistor,
     Vccs,
@@ -53,6 +56,12 @@ class Ngspice:
         emission = number(diode.emission * _THERMAL_RATIO)
         return f".model {name} d(is={number(diode.saturation_current)} n={emission} rs=0 cjo=0 tt=0)"
 
+    def transistors(self, model: MosfetModel) -> str:
+        """``.model name nmos(level= parameter=)``; options, which are whole numbers, are written as such."""
+        values = {"level": model.level, **model.parameters}
+        words = (f"{key}={value if isinstance(value, int) else number(value)}" for key, value in values.items())
+        return wrap((".model", model.name, f"{model.kind}(", *words, ")"))
+
     def resistor(self, name: str, nets: tuple[str, ...], ohms: str) -> str:
         """``rNAME p n ohms``."""
         return f"r{name} {nets[0]} {nets[1]} {ohms}"
@@ -66,14 +75,15 @@ class Ngspice:
         """One card of the letter that the primitive has in SPICE.
 
         Raises:
-            ValueError: a resistor of 0 ohm or less (ngspice would make it 1 mohm in silence).
+            ValueError: a resistor of 0 ohm or less (ngspice would make it 1 mohm in silence), or a capacitor of
+                0 F or less.
         """
         p, n = nets[:2]
         match primitive:
             case Resistor(ohms):
-                if not ohms > 0.0:
-                    raise ValueError(f"resistor {name}: expected more than 0 ohm, found {ohms}")
-                return self.resistor(name, nets, number(ohms))
+                return self.resistor(name, nets, _positive(f"resistor {name}", ohms, "ohm"))
+            case Capacitor(farads):
+                return f"c{name} {p} {n} {_positive(f'capacitor {name}', farads, 'F')}"
             case VoltageSource(volts):
                 return f"v{name} {p} {n} {number(volts)}"
             case CurrentSource(amps):
@@ -86,6 +96,8 @@ class Ngspice:
                 return wrap((f"b{name}", p, n, f"i={law.expression(_across(nets[2], nets[3]))}"))
             case Diode():
                 return f"d{name} {p} {n} {model}"
+            case Mosfet(card, width, length):
+                return f"m{name} {' '.join(nets)} {card.name} w={number(width)} l={number(length)}"
 
 
 def wrap(words: tuple[str, ...]) -> str:
@@ -98,6 +110,12 @@ def wrap(words: tuple[str, ...]) -> str:
         else:
             line = f"{line} {word}"
     return "\n".join([*lines, line])
+
+
+def _positive(what: str, value: float, unit: str) -> str:
+    if not value > 0.0:
+        raise ValueError(f"{what}: expected more than 0 {unit}, found {value}")
+    return number(value)
 
 
 def _across(p: str, n: str) -> str:

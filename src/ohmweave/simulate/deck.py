@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 
 from ohmweave.bench import Bench
-from ohmweave.circuit import Cell, Crossbar, Diode, Instance, Vcvs, VoltageSource
+from ohmweave.circuit import Cell, Crossbar, Diode, Instance, Mosfet, Vcvs, VoltageSource
 from ohmweave.netlist.dialect import number
 from ohmweave.netlist.ngspice import wrap
 from ohmweave.simulate.elaborate import FlatCircuit, elaborate
@@ -24,6 +24,10 @@ _MOST_SAVED = 2**26
 
 # Junctions in high-gain loops: the exponential times the gain turns rounding into more than 1e-9.
 JUNCTION_OPTIONS = "reltol=1e-7 abstol=1e-13 vntol=1e-10 gmin=1e-18 itl1=1000 itl2=1000 temp=27 tnom=27"
+
+# Transistors: their equations are smooth to fewer digits, and junctions leak more than 1e-15 A. Newton's method from rest
+# fails in loops of transistors; the sooner ngspice gives up and steps its gmin, the sooner it has the answer.
+TRANSISTOR_OPTIONS = "reltol=1e-6 abstol=1e-12 vntol=1e-9 gmin=1e-12 itl1=50 itl2=50 temp=27 tnom=27"
 
 
 @dataclass(frozen=True)
@@ -102,15 +106,17 @@ def _lines(bench: Bench, library: str, saved: tuple[str, ...], klu: bool) -> Ite
         yield _steps(f"bin{k} in{k} 0", drives[:, k])
         yield f"vi{k} in{k} p_{port} 0"
     yield wrap(("x1", *(f"p_{port}" for port in bench.cell.ports), bench.cell.name))
-    yield f".options {'klu ' if klu else ''}{JUNCTION_OPTIONS if _has_junctions(bench.cell) else OPTIONS}"
+    yield f".options {'klu ' if klu else ''}{_options(bench.cell)}"
     yield f".dc vs 0 {bench.samples - 1} 1"
     yield wrap((".save", *saved))
     yield ".end"
 
 
-def _has_junctions(cell: Cell) -> bool:
+def _options(cell: Cell) -> str:
+    """Tolerances for what is in a cell."""
     cells = (cell, *cell.subcells())
-    return any(isinstance(part, Instance) and isinstance(part.of, Diode) for each in cells for part in each.parts)
+    kinds = {type(part.of) for each in cells for part in each.parts if isinstance(part, Instance)}
+    return TRANSISTOR_OPTIONS if Mosfet in kinds else JUNCTION_OPTIONS if Diode in kinds else OPTIONS
 
 
 def _steps(source: str, volts: Array) -> str:

@@ -10,12 +10,14 @@ import numpy as np
 from ohmweave.circuit import (
     Behavioural,
     Bent,
+    Capacitor,
     Cell,
     Crossbar,
     CurrentSource,
     DeviceLaw,
     Diode,
     Instance,
+    Mosfet,
     Resistor,
     Vccs,
     Vcvs,
@@ -111,6 +113,7 @@ class FlatCircuit:
         laws: law -> (p, n, cp, cn) of each element that follows it.
         crossbars: the arrays.
         aliases: dotted path of a port below -> the net outside that it is joined to.
+        transistors: dotted path of each transistor, whose equations only simulators have.
     """
 
     nets: dict[str, int] = field(default_factory=dict)
@@ -121,6 +124,7 @@ class FlatCircuit:
     laws: dict[Any, list[tuple[int, int, int, int]]] = field(default_factory=dict)
     crossbars: list[PlacedCrossbar] = field(default_factory=list)
     aliases: dict[str, int] = field(default_factory=lambda: {"0": GROUND})
+    transistors: list[str] = field(default_factory=list)
 
     def find(self, path: str) -> int:
         """The number of a net by its own dotted path or that of a port joined to it.
@@ -148,14 +152,21 @@ class FlatCircuit:
         return GROUND if name == "0" else self.nets.setdefault(name, len(self.nets))
 
 
-def elaborate(cell: Cell) -> FlatCircuit:
-    """Flatten a cell; its ports become nets of the same name, nets below carry dotted paths."""
+def elaborate(cell: Cell, *, macros: bool = False) -> FlatCircuit:
+    """Flatten a cell for its DC solution; its ports become nets of the same name, nets below carry dotted paths.
+
+    Args:
+        cell: the cell.
+        macros: whether cells that have a macro are taken as that.
+    """
     flat = FlatCircuit()
-    _place(flat, cell, "", {port: flat.net(port) for port in cell.ports})
+    _place(flat, cell, "", {port: flat.net(port) for port in cell.ports}, macros=macros)
     return flat
 
 
-def _place(flat: FlatCircuit, cell: Cell, prefix: str, joined: Mapping[str, int]) -> None:
+def _place(flat: FlatCircuit, cell: Cell, prefix: str, joined: Mapping[str, int], *, macros: bool) -> None:
+    if macros and cell.macro is not None:
+        cell = cell.macro
     local = {**joined, "0": GROUND}
 
     def net(name: str) -> int:
@@ -173,7 +184,7 @@ def _place(flat: FlatCircuit, cell: Cell, prefix: str, joined: Mapping[str, int]
         elif isinstance(part.of, Cell) and part.of.law is None:
             inner = dict(zip(part.of.ports, (net(name) for name in part.nets), strict=True))
             flat.aliases.update((f"{prefix}{part.name}.{port}", number) for port, number in inner.items())
-            _place(flat, part.of, f"{prefix}{part.name}.", inner)
+            _place(flat, part.of, f"{prefix}{part.name}.", inner, macros=macros)
         else:
             _place_primitive(flat, part, prefix + part.name, tuple(net(name) for name in part.nets))
 
@@ -184,6 +195,10 @@ def _place_primitive(flat: FlatCircuit, part: Instance, path: str, nets: tuple[i
             flat.conductances.append((*_two(nets), 1.0 / ohms))
         case VoltageSource(volts):
             flat.branches[path] = Branch(*_two(nets), GROUND, GROUND, 0.0, volts)
+        case Capacitor():
+            pass  # open; its nets are there all the same
+        case Mosfet():
+            flat.transistors.append(path)
         case Vcvs(gain):
             flat.branches[path] = Branch(*_four(nets), gain, 0.0)
         case CurrentSource(amps):

@@ -30,8 +30,8 @@ class Elements:
     """Each law and how many consecutive elements follow it.
 
     A law may say more than its value and slope: ``anchor`` (see :func:`anchor`), ``limit(new, old)``,
-    which holds back Newton's steps, and ``clamp``, which tells that it is a clamp
-    (:mod:`ohmweave.simulate.clamps`).
+    which holds back Newton's steps, ``clamp``, which tells that it is a clamp (:mod:`ohmweave.simulate.clamps`), and
+    ``together``, true where sweeps over single elements would get nowhere.
     """
 
     laws: Sequence[tuple[Any, int]]
@@ -47,6 +47,11 @@ class Elements:
         nothing = (np.nan,) * 4
         told = [getattr(law, "clamp", None) or nothing for law, _ in self.laws]
         return np.repeat(np.array(told).reshape(-1, 4), [count for _, count in self.laws], axis=0).T
+
+    @cached_property
+    def together(self) -> bool:
+        """Whether all of them are better solved together from the start."""
+        return any(getattr(law, "together", False) for law, _ in self.laws)
 
     def choose(self, indices: Indices) -> "Elements":
         """Some of the elements, in the order of their indices given."""
