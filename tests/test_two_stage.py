@@ -60,17 +60,20 @@ def test_a_transistor_is_written_with_one_model_for_all() -> None:
 
 def test_two_models_of_one_name_are_found() -> None:
     other = dataclasses.replace(NMOS, parameters={"vth0": 0.3})
-    parts = (Instance("a", nmos(1e-6, 1e-6), ("d", "d", "0", "0")), Instance("b", Mosfet(other, 1e-6, 1e-6), ("d",) * 4))
-    with pytest.raises(ValueError, match="^two different models are called 'nmos45'$"):
+    parts = (
+        Instance("a", nmos(1e-6, 1e-6), ("d", "d", "0", "0")),
+        Instance("b", Mosfet(other, 1e-6, 1e-6), ("d",) * 4),
+    )
+    with pytest.raises(ValueError, match=r"^two different models are called 'nmos45'$"):
         text(Cell("top", ("d",), parts))
 
 
 def test_impossible_transistors_and_capacitors_are_refused() -> None:
-    with pytest.raises(ValueError, match="^transistor: expected a positive finite width, found 0.0 m$"):
+    with pytest.raises(ValueError, match=r"^transistor: expected a positive finite width, found 0\.0 m$"):
         nmos(0.0, 45e-9)
     with pytest.raises(ValueError, match="is not a safe circuit name"):
         MosfetModel("n1", "nmos", 54, {"vth0=1 m1": 0.1})
-    with pytest.raises(ValueError, match="^capacitor a: expected more than 0 F, found 0.0$"):
+    with pytest.raises(ValueError, match=r"^capacitor a: expected more than 0 F, found 0\.0$"):
         text(Cell("top", ("p",), (Instance("a", Capacitor(0.0), ("p", "0")),)))
     with pytest.raises(ValueError, match=re.escape("top.a: expected 4 nets, found 3")):
         text(Cell("top", ("p",), (Instance("a", pmos(1e-6, 1e-6), ("p", "p", "0")),)))
@@ -132,7 +135,9 @@ def test_sizes_follow_from_what_is_asked() -> None:
 
 
 def test_an_impossible_target_is_refused() -> None:
-    with pytest.raises(DesignError, match=r'opamp.c_load: expected a positive value in F, found 0 F; try c_load = "1 pF"'):
+    with pytest.raises(
+        DesignError, match=r'opamp.c_load: expected a positive value in F, found 0 F; try c_load = "1 pF"'
+    ):
         Target(c_load=0.0)
 
 
@@ -155,7 +160,8 @@ def test_a_file_without_figures_is_explained(tmp_path: Path) -> None:
     with pytest.raises(DesignError) as refused:
         OpAmpFigures.load(path)
     assert str(refused.value) == (
-        f"{path}: cannot be read as an op-amp's figures (KeyError: 'curves'); measure them again with characterize_opamp"
+        f"{path}: cannot be read as an op-amp's figures (KeyError: 'curves'); "
+        "measure them again with characterize_opamp"
     )
 
 

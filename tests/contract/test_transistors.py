@@ -42,9 +42,7 @@ def drain_current(
 
 
 @CARDS
-def test_a_card_has_the_figures_of_its_technology(
-    model: MosfetModel, sign: float, spice: NgspiceSimulator
-) -> None:
+def test_a_card_has_the_figures_of_its_technology(model: MosfetModel, sign: float, spice: NgspiceSimulator) -> None:
     gates, amps = drain_current(spice, model, sign, 45e-9, 1.0)
     _, linear = drain_current(spice, model, sign, 45e-9, 0.05)
     on, off, threshold = {"nmos": (799e-6, 2.1e-9, 0.32), "pmos": (453e-6, 0.7e-9, 0.38)}[model.kind]

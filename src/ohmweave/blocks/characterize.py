@@ -95,11 +95,11 @@ def _curves(engine: NgspiceSimulator, plain: Cell, held: Cell) -> OpAmpCurves:
     r_out = 1.0 / float(_slope(v, taken, 0.0))
     transconductance = float(_slope(e, amps, rest))
     rises = _rising(amps, _LEAST_CURRENT * -amps[0])
-    drive = _thin(amps[rises], e[rises] - rest, _VOLTS)
+    drive = tuple((volts, current) for current, volts in _thin(amps[rises], e[rises] - rest, _VOLTS))
     currents = SupplyCurrents(_drawn(engine, plain, rest, 0.0), _drawn(engine, held, rest, -_OFF))
     return OpAmpCurves(
         supplies=supplies, rest=rest, gain=transconductance * r_out, r_out=r_out,
-        drive=tuple((volts, current) for current, volts in drive), load=_thin(v, taken - np.interp(0.0, v, taken), _AMPS),
+        drive=drive, load=_thin(v, taken - np.interp(0.0, v, taken), _AMPS),
         floor=_thin(_AROUND[steepest:], floor[steepest:], _AMPS), currents=currents,
     )  # fmt: skip
 

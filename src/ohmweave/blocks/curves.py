@@ -124,11 +124,14 @@ class OpAmpCurves:
         i_out = F(e) - H(v_out) + C(v_out - v_limit),   e = v_p - v_n,
 
     F measured with the output held at 0 V, H at the input e_0 where F is zero, C, the current of the circuit that
-    keeps the output above a limit, with the output stage switched off, and its steepest slope kept beyond. For engines F is turned inside out, because
-    Newton's method is thrown about by what saturates: a stage's voltage x = R_s F(e), R_s = 500 ohm, settles where
-    x / R_x + r(x) = g (e - e_0), r growing steeply where F saturates (the form of the macro-model of Boyle et
-    al., IEEE JSSC 1974, with measured curves for its limits). 1 / R_o and A / R_o are the slopes of H and F at rest,
-    g R_x = R_s A / R_o.
+    keeps the output above a limit, with the output stage switched off, and with its steepest slope kept beyond. For
+    engines F is turned inside out, because Newton's method is thrown about by what saturates: a stage's voltage
+    x = R_s F(e), R_s = 500 ohm, settles where
+
+        x / R_x + r(x) = g (e - e_0),   g R_x = R_s A / R_o,
+
+    r growing steeply where F saturates (the form of the macro-model of Boyle et al., IEEE JSSC 1974, with measured
+    curves for its limits). 1 / R_o and A / R_o are the slopes of H and F at rest.
 
     Args:
         supplies: V_SS and V_DD, V.
@@ -154,9 +157,7 @@ class OpAmpCurves:
     def stage(self) -> Bends:
         """r, the current beyond the stage's resistor at the stage's voltage."""
         return Bends(
-            tuple(
-                (_STAGE_OHM * i, (self.stage_gain * e - _STAGE_OHM * i) / self.stage_ohm) for e, i in self.drive
-            )
+            tuple((_STAGE_OHM * i, (self.stage_gain * e - _STAGE_OHM * i) / self.stage_ohm) for e, i in self.drive)
         )
 
     @property

@@ -19,7 +19,7 @@ from types import MappingProxyType
 
 from ohmweave.circuit import Mosfet, MosfetModel
 
-__all__ = ["N_CHANNEL", "NMOS", "PMOS", "P_CHANNEL", "V_DD", "V_SS", "Channel", "nmos", "pmos"]
+__all__ = ["NMOS", "N_CHANNEL", "PMOS", "P_CHANNEL", "V_DD", "V_SS", "Channel", "nmos", "pmos"]
 
 # Signals lie around ground.
 V_DD, V_SS = 0.55, -0.55

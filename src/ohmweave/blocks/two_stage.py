@@ -123,9 +123,9 @@ def circuit(name: str, sizes: Sizes, low: float | None = None, macro: Cell | Non
     """The op-amp, ports p, n, out.
 
     M1 to M5 are a differential pair with a current mirror for its load, M6 drives the output against the constant
-    current of M7, M8 with a resistor gives the bias. Where the output is held above a limit, M1 to M6 stand there once
-    more as M1F to M6F with the limit for one input and the output for the other: below the limit M6F pulls the output up
-    against M7, above it M6F is off.
+    current of M7, M8 with a resistor gives the bias. Where the output is held above a limit, M1 to M6 stand there
+    once more as M1F to M6F with the limit for one input and the output for the other: below the limit M6F pulls the
+    output up against M7, above it M6F is off.
 
     Args:
         name: the cell's name.

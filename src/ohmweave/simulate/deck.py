@@ -25,8 +25,8 @@ _MOST_SAVED = 2**26
 # Junctions in high-gain loops: the exponential times the gain turns rounding into more than 1e-9.
 JUNCTION_OPTIONS = "reltol=1e-7 abstol=1e-13 vntol=1e-10 gmin=1e-18 itl1=1000 itl2=1000 temp=27 tnom=27"
 
-# Transistors: their equations are smooth to fewer digits, and junctions leak more than 1e-15 A. Newton's method from rest
-# fails in loops of transistors; the sooner ngspice gives up and steps its gmin, the sooner it has the answer.
+# Transistors: their equations are smooth to fewer digits, and junctions leak more than 1e-15 A. Newton's method from
+# rest fails in loops of transistors; the sooner ngspice gives up and steps its gmin, the sooner it has the answer.
 TRANSISTOR_OPTIONS = "reltol=1e-6 abstol=1e-12 vntol=1e-9 gmin=1e-12 itl1=50 itl2=50 temp=27 tnom=27"
 
 

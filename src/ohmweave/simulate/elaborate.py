@@ -186,7 +186,10 @@ def _place(flat: FlatCircuit, cell: Cell, prefix: str, joined: Mapping[str, int]
             flat.aliases.update((f"{prefix}{part.name}.{port}", number) for port, number in inner.items())
             _place(flat, part.of, f"{prefix}{part.name}.", inner, macros=macros)
         else:
-            _place_primitive(flat, part, prefix + part.name, tuple(net(name) for name in part.nets))
+            nets = tuple(net(name) for name in part.nets)
+            # Open at DC; its nets are there all the same.
+            if not isinstance(part.of, Capacitor):
+                _place_primitive(flat, part, prefix + part.name, nets)
 
 
 def _place_primitive(flat: FlatCircuit, part: Instance, path: str, nets: tuple[int, ...]) -> None:
@@ -195,8 +198,6 @@ def _place_primitive(flat: FlatCircuit, part: Instance, path: str, nets: tuple[i
             flat.conductances.append((*_two(nets), 1.0 / ohms))
         case VoltageSource(volts):
             flat.branches[path] = Branch(*_two(nets), GROUND, GROUND, 0.0, volts)
-        case Capacitor():
-            pass  # open; its nets are there all the same
         case Mosfet():
             flat.transistors.append(path)
         case Vcvs(gain):
