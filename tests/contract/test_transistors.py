@@ -9,7 +9,7 @@ import pytest
 
 from ohmweave.analysis.deviation import deviation
 from ohmweave.bench import Bench, Waves
-from ohmweave.blocks import TwoStage45
+from ohmweave.blocks import Finite, TwoStage45
 from ohmweave.blocks.characterize import characterize_opamp
 from ohmweave.blocks.figures import OpAmpFigures
 from ohmweave.blocks.technology import N_CHANNEL, NMOS, P_CHANNEL, PMOS, Channel
@@ -72,12 +72,12 @@ def test_the_figures_are_what_ngspice_measures(spice: NgspiceSimulator) -> None:
         assert one == pytest.approx(other, rel=1e-2, abs=1e-7), name
 
 
-def test_the_op_amp_is_what_was_asked_for(spice: NgspiceSimulator) -> None:
+def test_the_op_amp_is_what_was_asked_for() -> None:
     found, target = OpAmpFigures.load(FIGURES), Target()
     assert found.i_sink == pytest.approx(target.i_out, rel=0.05)
     assert found.i_source > 10.0 * target.i_out
-    # The driver's gate and the mirror, which the equations leave out, cost a third of the bandwidth.
-    assert 0.6 * target.gbw < found.gbw < target.gbw
+    # The driver's gate and the mirror, which the equations leave out, cost a quarter of the bandwidth.
+    assert 0.7 * target.gbw < found.gbw < target.gbw
     assert found.phase_margin > 60.0
     assert found.gain > 1e4
     assert abs(found.offset) < 0.1e-3
@@ -98,8 +98,6 @@ def test_a_larger_target_makes_a_larger_op_amp(spice: NgspiceSimulator) -> None:
 
 
 def test_what_has_no_supplies_is_refused(spice: NgspiceSimulator) -> None:
-    from ohmweave.blocks import Finite
-
     with pytest.raises(SimulationError) as refused:
         characterize_opamp(Finite(), spice)
     assert str(refused.value) == (
@@ -137,11 +135,15 @@ def test_the_macro_is_the_transistors_with_the_loop_open(low: float | None, both
     np.testing.assert_allclose(native.volts, spice.volts, rtol=0.0, atol=0.02)
 
 
-def test_a_chip_of_transistors_agrees_with_its_macros(make_chip: MakeChip, spice: NgspiceSimulator) -> None:
-    chip, x = make_chip(Design.load(EXAMPLE), (4, 3, 2), Relu())
+@pytest.mark.parametrize("spread", [0.0, 2e-3])
+def test_a_chip_of_transistors_agrees_with_its_macros(
+    spread: float, make_chip: MakeChip, spice: NgspiceSimulator
+) -> None:
+    design = dataclasses.replace(Design.load(EXAMPLE), opamp=TwoStage45(spread))
+    chip, x = make_chip(design, (4, 3, 2), Relu())
     native, reference = chip.simulate(x, Native()), chip.simulate(x, spice)
     found = deviation(native.stage_volts, reference.stage_volts)
-    # Measured is 2e-4 of full scale; 1e-2 is promised.
+    # Measured is 2e-4 of full scale, and 1.1e-4 on four images of the whole digits network; 1e-2 is promised.
     assert found.largest <= 1e-3, found
     assert native.power.parts.keys() == reference.power.parts.keys()
     for part, watts in reference.power.parts.items():

@@ -214,5 +214,12 @@ def _slopes(engine: NgspiceSimulator, cell: Cell, c_load: float) -> tuple[float,
 
 def _steepness(t: Array, v: Array) -> float:
     """Mean slope between 20 % and 80 % of a rising step, V/s."""
-    first, last = (float(t[np.argmax(v >= share * _STEP)]) for share in (0.2, 0.8))
+    first, last = (_reached(t, v, share * _STEP) for share in (0.2, 0.8))
     return 0.6 * _STEP / (last - first)
+
+
+def _reached(t: Array, v: Array, level: float) -> float:
+    """When a voltage first reaches a level, s."""
+    index = max(int(np.argmax(v >= level)), 1)
+    part = slice(index - 1, index + 1)
+    return float(np.interp(level, v[part], t[part]))
