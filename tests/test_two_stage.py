@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ohmweave import archive
 from ohmweave.analysis.power import watched_sources
 from ohmweave.bench import Bench
 from ohmweave.blocks import TwoStage45
@@ -254,3 +255,11 @@ def test_macros_are_for_engines_alone() -> None:
         for each in (cell, cell.macro)
     ]
     assert sources[0] == sources[1]
+
+
+def test_a_build_of_transistors_is_read_back(perceptron: Graph, tmp_path: Path) -> None:
+    chip = weave(perceptron, Design.load(EXAMPLE), calibration=np.eye(3))
+    found = archive.load(archive.save(chip, tmp_path / "build"))
+    assert found.plan.digest() == chip.plan.digest()
+    assert text(found.cell) == text(chip.cell)
+    assert (tmp_path / "build" / archive.NETLIST).read_text(encoding="ascii").count("two-stage op-amp") == 2
