@@ -38,8 +38,9 @@ class Run:
         stage_volts: stage name -> its output voltages, [samples, outputs], V.
         power: what the sources delivered.
         beyond: where signals left what the chip was calibrated for: the share of ``"inputs"`` above the
-            read voltage, and for each stage the share of op-amps within a fiftieth of a rail, of a sampled chip that
-            of outputs above the stage's largest calibrated voltage.
+            read voltage, and for each stage the share of op-amps within a fiftieth of a rail, of op-amps in
+            transistors that of the stage's outputs there, of a sampled chip that of outputs above the stage's largest
+            calibrated voltage.
         waves: what the engine returned.
     """
 
@@ -164,7 +165,7 @@ class Chip:
             stage_volts[stage.name] = waves.volts[:, left : left + stage.values]
             left += stage.values
         opamp = self.plan.design.opamp
-        watts = power(bench, waves, self.plan.quiescent_power, (opamp.v_low, opamp.v_high))
+        watts = power(bench, waves, self.plan.unsupplied_power, (opamp.v_low, opamp.v_high))
         return Run(self.plan, stage_volts, watts, self._beyond(bench, waves), waves)
 
     def stream(
@@ -210,8 +211,11 @@ class Chip:
 
     def _beyond(self, bench: Bench, waves: Waves) -> dict[str, float]:
         design = self.plan.design
-        volts, low, high = waves.source_volts, design.opamp.v_low, design.opamp.v_high
-        at_rail = (volts > _NEAR_RAIL * high) | (volts < _NEAR_RAIL * low)
+        low, high = design.opamp.v_low, design.opamp.v_high
+
+        def at_rail(volts: Array) -> float:
+            return float(np.mean((volts > _NEAR_RAIL * high) | (volts < _NEAR_RAIL * low)))
+
         beyond = {"inputs": float(np.mean(np.abs(bench.drives) > design.signal.v_read * (1 + 1e-9)))}
         for stage in self.plan.stages:
             mine = [
@@ -219,7 +223,8 @@ class Chip:
                 for column, path in enumerate(bench.sources)
                 if path.startswith((f"{stage.name}.", f"{stage.name}_")) and path.endswith(f".{BUFFER}")
             ]
-            beyond[stage.name] = float(np.mean(at_rail[:, mine]))
+            outputs = [bench.probes.index(net) for net in output_nets(stage)]
+            beyond[stage.name] = at_rail(waves.source_volts[:, mine] if mine else waves.volts[:, outputs])
         return beyond
 
     def write(self, directory: Path | str, dialect: str = "ngspice", stage: str | None = None) -> Path:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -32,6 +32,8 @@ __all__ = [
     "Instance",
     "Law",
     "Library",
+    "Mosfet",
+    "MosfetModel",
     "Primitive",
     "Resistor",
     "Surface",
@@ -213,8 +215,69 @@ class Foreign:
         return self.library.entries[-1][0].endswith(".va")
 
 
+@dataclass(frozen=True)
+class MosfetModel:
+    """A model card of transistors.
+
+    Args:
+        name: safe name, unique for its content within one chip.
+        kind: the channel.
+        level: SPICE level of the equations, e.g. 54 for BSIM4.
+        parameters: by their names in the model's manual, in its units; whole numbers choose options.
+
+    Raises:
+        ValueError: an unsafe name.
+    """
+
+    name: str
+    kind: Literal["nmos", "pmos"]
+    level: int
+    parameters: Mapping[str, float] = field(hash=False)
+
+    def __post_init__(self) -> None:
+        _check_name(self.name)
+        for parameter in self.parameters:
+            _check_name(parameter)
+
+
+@dataclass(frozen=True)
+class Mosfet:
+    """A transistor: i(d->s) by its model's equations. Ports d, g, s, b.
+
+    Simulators have the equations; the native engine solves the ``macro`` of the cell it stands in.
+
+    Args:
+        model: the model card.
+        width: of the channel, m.
+        length: of the channel, m.
+
+    Raises:
+        ValueError: a size that is not positive and finite.
+    """
+
+    model: MosfetModel
+    width: float
+    length: float
+
+    def __post_init__(self) -> None:
+        for name in ("width", "length"):
+            if not 0.0 < getattr(self, name) < math.inf:
+                raise ValueError(f"transistor: expected a positive finite {name}, found {getattr(self, name)} m")
+
+
 Primitive = (
-    Resistor | Capacitor | VoltageSource | Clock | CurrentSource | Vcvs | Vccs | Behavioural | Surface | Diode | Foreign
+    Resistor
+    | Capacitor
+    | VoltageSource
+    | Clock
+    | CurrentSource
+    | Vcvs
+    | Vccs
+    | Behavioural
+    | Surface
+    | Diode
+    | Mosfet
+    | Foreign
 )
 
 
@@ -384,6 +447,11 @@ class Cell:
             ``s`` that of s = 1 (:class:`Bent`); engines that have it need not look inside.
         note: one line for comments in the netlist.
         follows: parameters that follow from ``g``, each with its function of it; netlists give every device its own.
+        macro: a cell of the same ports that engines without transistors solve instead; netlists have the parts.
+            A source that both have goes by the same name.
+
+    Raises:
+        ValueError: an unsafe name, or a macro with other ports.
     """
 
     name: str
@@ -393,16 +461,19 @@ class Cell:
     law: DeviceLaw | None = None
     note: str = ""
     follows: Mapping[str, Callable[[Array], Array]] = field(default_factory=dict)
+    macro: "Cell | None" = None
 
     def __post_init__(self) -> None:
         _check_name(self.name)
+        if self.macro is not None and self.macro.ports != self.ports:
+            raise ValueError(f"cell {self.name}: expected a macro with ports {self.ports}, found {self.macro.ports}")
 
     def following(self, g: float) -> dict[str, float]:
         """The parameters that follow from a device's ``g`` (S)."""
         return {name: float(function(np.array(g))) for name, function in self.follows.items()}
 
     def subcells(self) -> Iterator["Cell"]:
-        """Yield every cell used below this one, once by name, innermost first."""
+        """Yield every cell used below this one, once by name, innermost first; none of those in macros."""
         seen: set[str] = set()
         yield from self._subcells(seen)
 

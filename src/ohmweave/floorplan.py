@@ -189,6 +189,15 @@ class Plan:
     @property
     def quiescent_power(self) -> float:
         """What op-amps and other blocks draw at rest, W."""
+        return self.opamps * self.design.opamp.quiescent_power + self._blocks_at_rest
+
+    @property
+    def unsupplied_power(self) -> float:
+        """What of the power at rest no source in the circuit delivers, W."""
+        return self._blocks_at_rest if self.design.opamp.supplied else self.quiescent_power
+
+    @property
+    def _blocks_at_rest(self) -> float:
         opamp = self.design.opamp
         supply = opamp.v_high - opamp.v_low
         blocks = 0.0
@@ -198,7 +207,7 @@ class Plan:
                 blocks += stage.outputs * self.activation(stage).quiescent_power(supply)
             elif stage.kind == "product":
                 blocks += copies * self.design.multiplier.quiescent_power(supply)
-        return self.opamps * opamp.quiescent_power + blocks
+        return blocks
 
     def _opamps(self, stage: Stage) -> int:
         design = self.design

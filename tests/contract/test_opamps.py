@@ -18,10 +18,13 @@ Both = Callable[[Bench], tuple[Waves, Waves]]
 
 
 def variants() -> dict[str, OpAmp]:
-    """Every op-amp as it comes, and with an offset where it can have one."""
+    """Every op-amp of sources as it comes, and with an offset where it can have one; not those of transistors."""
     found: dict[str, OpAmp] = {}
     for name, kind in opamps().items():
-        found[name] = opamp = kind()
+        opamp = kind()
+        if opamp.supplied:
+            continue
+        found[name] = opamp
         if "offset" in {field.name for field in dataclasses.fields(opamp)}:
             found[f"{name}, 1 mV offset"] = dataclasses.replace(opamp, offset=1e-3)
             found[f"{name}, -2 mV offset"] = dataclasses.replace(opamp, offset=-2e-3)

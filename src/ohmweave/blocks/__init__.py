@@ -19,6 +19,7 @@ from ohmweave.blocks.resistor_feedback import ResistorFeedback
 from ohmweave.blocks.switched_feedback import SwitchedFeedback
 from ohmweave.blocks.transimpedance import Transimpedance
 from ohmweave.blocks.two_opamp import TwoOpAmp
+from ohmweave.blocks.two_stage import TwoStage45
 from ohmweave.registry import merge
 
 __all__ = [
@@ -59,6 +60,7 @@ __all__ = [
     "Through",
     "Transimpedance",
     "TwoOpAmp",
+    "TwoStage45",
     "TwoTerminal",
     "activations",
     "feedbacks",
@@ -69,7 +71,7 @@ __all__ = [
     "readouts",
 ]
 
-BUILTIN_OPAMPS: dict[str, type[Any]] = {"finite": Finite, "ideal": Ideal}
+BUILTIN_OPAMPS: dict[str, type[Any]] = {"finite": Finite, "ideal": Ideal, "two_stage_45": TwoStage45}
 BUILTIN_FEEDBACKS: dict[str, type[Any]] = {
     "resistor": ResistorFeedback,
     "memristor": MemristorFeedback,

@@ -81,6 +81,8 @@ class _MacroModel:
     absolute tolerance means the same for both.
     """
 
+    supplied: ClassVar[bool] = False
+
     @property
     def macro(self) -> tuple[float, float, float, float, float]:
         """Gain, output resistance (ohm), offset (V), low and high limit (V)."""

@@ -38,6 +38,11 @@ class OpAmp(Protocol):
         ...
 
     @property
+    def supplied(self) -> bool:
+        """Whether sources in its cell deliver all that it draws, also at rest."""
+        ...
+
+    @property
     def macro(self) -> tuple[float, float, float, float, float]:
         """Gain, output resistance (ohm), offset (V), low and high limit (V)."""
         ...

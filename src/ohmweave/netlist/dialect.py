@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
-from ohmweave.circuit import Cell, Diode, Primitive
+from ohmweave.circuit import Cell, Diode, MosfetModel, Primitive
 
 __all__ = ["Dialect", "number", "one_line"]
 
@@ -53,6 +53,10 @@ class Dialect(Protocol):
         """The whole of another file, or a section of it; Verilog-A (``.va``) in the dialect's own way."""
         ...
 
+    def transistors(self, model: MosfetModel) -> str:
+        """A model card of transistors, for the whole netlist."""
+        ...
+
     def resistor(self, name: str, nets: tuple[str, ...], ohms: str) -> str:
         """A resistor whose value (ohm) is already text."""
         ...
@@ -62,7 +66,7 @@ class Dialect(Protocol):
         ...
 
     def element(self, name: str, primitive: Primitive, nets: tuple[str, ...], model: str = "") -> str:
-        """A primitive element; ``model`` names a diode's parameters."""
+        """A primitive element; ``model`` names a diode's parameters, a transistor names its own."""
         ...
 
 

@@ -4,7 +4,7 @@ import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from ohmweave.circuit import Behavioural, Cell, Diode, Foreign, Primitive, Surface
+from ohmweave.circuit import Behavioural, Cell, Diode, Foreign, MosfetModel, Primitive, Surface
 from ohmweave.netlist.dialect import number
 from ohmweave.netlist.formula import FUNCTIONS, Words, broken, translate
 from ohmweave.netlist.ngspice import Ngspice, expression
@@ -55,6 +55,10 @@ class Hspice:
         if path.endswith(".va"):
             return f".hdl '{path}'"
         return f".lib '{path}' {section}" if section else f".include '{path}'"
+
+    def transistors(self, model: MosfetModel) -> str:
+        """``.model name nmos level= parameter=``."""
+        return _SPICE.transistors(model).replace("(", " ").replace(")", "")
 
     def resistor(self, name: str, nets: tuple[str, ...], ohms: str) -> str:
         """``rNAME p n ohms``."""

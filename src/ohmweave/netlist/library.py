@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from ohmweave.circuit import Cell, Crossbar, Diode, Foreign, Instance
+from ohmweave.circuit import Cell, Crossbar, Diode, Foreign, Instance, Mosfet, MosfetModel
 from ohmweave.errors import NetlistError
 from ohmweave.netlist.arrays import array_text
 from ohmweave.netlist.dialect import Dialect, number
@@ -17,7 +17,7 @@ from ohmweave.netlist.held import held
 __all__ = ["block", "bring", "foreign_parts", "write", "written_cells"]
 
 _NET = re.compile(r"0|(?!(?:gnd|ground)$)[a-z][a-z0-9_]*")
-_PORTS = {"Vcvs": 4, "Vccs": 4, "Behavioural": 4, "Surface": 6}
+_PORTS = {"Vcvs": 4, "Vccs": 4, "Behavioural": 4, "Surface": 6, "Mosfet": 4}
 
 
 def write(cell: Cell, dialect: Dialect, stream: TextIO, *, names: Mapping[str, str] | None = None) -> int:
@@ -54,6 +54,8 @@ def write(cell: Cell, dialect: Dialect, stream: TextIO, *, names: Mapping[str, s
         put(line)
     for path, section in dict.fromkeys(entry for part in foreign for entry in part.library.entries):
         put(dialect.include(path, section))
+    for model in _transistor_models(cells):
+        put(dialect.transistors(model))
     written = 0
     for each in cells:
         arrays = _array_names(each, taken)
@@ -137,6 +139,16 @@ def written_cells(cell: Cell, dialect: Dialect) -> tuple[Cell, ...]:
 
     visit(cell)
     return tuple(each for _, each in order.values())
+
+
+def _transistor_models(cells: Iterable[Cell]) -> tuple[MosfetModel, ...]:
+    """The model cards of all transistors, once by name."""
+    parts = (part.of for cell in cells for part in cell.parts if isinstance(part, Instance))
+    models: dict[str, MosfetModel] = {}
+    for part in parts:
+        if isinstance(part, Mosfet) and models.setdefault(part.model.name, part.model) != part.model:
+            raise ValueError(f"two different models are called {part.model.name!r}")
+    return tuple(models.values())
 
 
 def _child(part: Instance | Crossbar) -> Cell | None:

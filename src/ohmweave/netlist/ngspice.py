@@ -11,6 +11,8 @@ from ohmweave.circuit import (
     CurrentSource,
     Diode,
     Foreign,
+    Mosfet,
+    MosfetModel,
     Primitive,
     Resistor,
     Surface,
@@ -68,6 +70,12 @@ class Ngspice:
             return self.comment(f"load what is compiled from {path} before: openvaf-r makes it, osdi loads it")
         return f".lib {path} {section}" if section else f".include {path}"
 
+    def transistors(self, model: MosfetModel) -> str:
+        """``.model name nmos(level= parameter=)``; options, which are whole numbers, are written as such."""
+        values = {"level": model.level, **model.parameters}
+        words = (f"{key}={value if isinstance(value, int) else number(value)}" for key, value in values.items())
+        return wrap((".model", model.name, f"{model.kind}(", *words, ")"))
+
     def resistor(self, name: str, nets: tuple[str, ...], ohms: str) -> str:
         """``rNAME p n ohms``."""
         return f"r{name} {nets[0]} {nets[1]} {ohms}"
@@ -92,18 +100,18 @@ class Ngspice:
                 return self.resistor(name, nets, positive(f"resistor {name}", ohms, "ohm"))
             case Capacitor(farads):
                 return f"c{name} {p} {n} {positive(f'capacitor {name}', farads, 'F')}"
-            case VoltageSource(volts):
-                return f"v{name} {p} {n} {number(volts)}"
             case Clock():
                 return f"v{name} {p} {n} pwl(0 0 1 1)"
-            case CurrentSource(amps):
-                return f"i{name} {p} {n} {number(amps)}"
+            case VoltageSource(value) | CurrentSource(value):
+                return f"{'v' if isinstance(primitive, VoltageSource) else 'i'}{name} {p} {n} {number(value)}"
             case Vcvs(gain) | Vccs(gain):
                 return f"{'e' if isinstance(primitive, Vcvs) else 'g'}{name} {' '.join(nets)} {number(gain)}"
             case Behavioural() | Surface():
                 return wrap((f"b{name}", p, n, f"i={expression(primitive, nets)}"))
             case Diode():
                 return f"d{name} {p} {n} {model}"
+            case Mosfet(card, width, length):
+                return f"m{name} {' '.join(nets)} {card.name} w={number(width)} l={number(length)}"
 
     def _foreign(self, name: str, part: Foreign, nets: tuple[str, ...]) -> str:
         if not part.compiled:

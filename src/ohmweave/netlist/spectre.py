@@ -13,6 +13,8 @@ from ohmweave.circuit import (
     Diode,
     Foreign,
     Instance,
+    Mosfet,
+    MosfetModel,
     Primitive,
     Resistor,
     Surface,
@@ -28,6 +30,7 @@ __all__ = ["Spectre", "bracketed"]
 
 _WORDS = Words("spectre", FUNCTIONS)
 _GOES_ON = (" \\", "  ")
+_BSIM4 = (14, 54)
 # What begins a statement or means something inside one; nobody may be called so.
 _RESERVED = frozenset({
     "ahdl_include", "altergroup", "correlate", "else", "end", "ends", "export", "for", "function", "global", "ground",
@@ -86,6 +89,19 @@ class Spectre:
         card = f'.lib "{path}" {section}' if section else f'.include "{path}"'
         return f"simulator lang=spice\n{card}\nsimulator lang=spectre"
 
+    def transistors(self, model: MosfetModel) -> str:
+        """``model name bsim4 type=n parameter=``.
+
+        Raises:
+            ValueError: a level that is not BSIM4's.
+        """
+        if model.level not in _BSIM4:
+            raise ValueError(f"model {model.name}: expected BSIM4 (level 14 or 54), found level {model.level}")
+        values = (
+            f"{key}={value if isinstance(value, int) else number(value)}" for key, value in model.parameters.items()
+        )
+        return wrap(("model", model.name, "bsim4", f"type={model.kind[0]}", *values), *_GOES_ON)
+
     def resistor(self, name: str, nets: tuple[str, ...], ohms: str) -> str:
         """``rNAME (p n) resistor r=ohms``."""
         return f"r{name} ({nets[0]} {nets[1]}) resistor r={ohms}"
@@ -114,15 +130,16 @@ class Spectre:
             case VoltageSource(value) | CurrentSource(value):
                 letter = "v" if isinstance(primitive, VoltageSource) else "i"
                 return f"{letter}{name} {pair} {letter}source type=dc dc={number(value)}"
-            case Vcvs(gain):
-                return f"e{name} {four} vcvs gain={number(gain)}"
-            case Vccs(siemens):
-                return f"g{name} {four} vccs gm={number(siemens)}"
+            case Vcvs(gain) | Vccs(gain):
+                words = ("e", "vcvs gain") if isinstance(primitive, Vcvs) else ("g", "vccs gm")
+                return f"{words[0]}{name} {four} {words[1]}={number(gain)}"
             case Behavioural() | Surface():
                 formula = translate(expression(primitive, nets), _WORDS)
                 return broken(f"b{name} {pair} bsource i={formula}", " \\")
             case Diode():
                 return f"d{name} {pair} {model}"
+            case Mosfet(card, width, length):
+                return f"m{name} {four} {card.name} w={number(width)} l={number(length)}"
 
 
 def bracketed(nets: tuple[str, ...]) -> tuple[str, ...]:

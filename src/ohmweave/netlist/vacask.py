@@ -13,6 +13,8 @@ from ohmweave.circuit import (
     Diode,
     Foreign,
     Instance,
+    Mosfet,
+    MosfetModel,
     Primitive,
     Resistor,
     Surface,
@@ -115,6 +117,14 @@ class Vacask:
             return f'load "{path}"'
         return f'include "{path}"{f" section={section}" if section else ""} lang=ngspice'
 
+    def transistors(self, model: MosfetModel) -> str:
+        """Nothing: BSIM4 of VACASK's own library has other words for its versions.
+
+        Raises:
+            ValueError: always; names the model.
+        """
+        raise ValueError(f"model {model.name}: transistors are not written for VACASK; use ngspice")
+
     def resistor(self, name: str, nets: tuple[str, ...], ohms: str) -> str:
         """``rNAME (p n) ow_resistor r=ohms``."""
         return f"r{name} ({nets[0]} {nets[1]}) ow_resistor r={ohms}"
@@ -143,15 +153,16 @@ class Vacask:
             case VoltageSource(value) | CurrentSource(value):
                 letter = "v" if isinstance(primitive, VoltageSource) else "i"
                 return f"{letter}{name} {pair} ow_{letter}source dc={number(value)}"
-            case Vcvs(gain):
-                return f"e{name} {four} ow_vcvs gain={number(gain)}"
-            case Vccs(siemens):
-                return f"g{name} {four} ow_vccs gain={number(siemens)}"
+            case Vcvs(gain) | Vccs(gain):
+                kind = "vcvs" if isinstance(primitive, Vcvs) else "vccs"
+                return f"{'e' if kind == 'vcvs' else 'g'}{name} {four} ow_{kind} gain={number(gain)}"
             case Behavioural() | Surface():
                 given = (f"{key}={key}" for key in parameters(_formula(primitive)))
                 return " ".join((f"b{name}", four, _module(primitive)[0], *given))
             case Diode():
                 return f"d{name} {pair} {model}"
+            case Mosfet(card):
+                return self.transistors(card)
 
 
 def _instances(cell: Cell) -> Iterator[Instance]:

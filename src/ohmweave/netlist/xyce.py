@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from ohmweave.circuit import Behavioural, Cell, Diode, Foreign, Primitive, Surface
+from ohmweave.circuit import Behavioural, Cell, Diode, Foreign, MosfetModel, Primitive, Surface
 from ohmweave.netlist.dialect import number
 from ohmweave.netlist.formula import FUNCTIONS, Words, translate
 from ohmweave.netlist.ngspice import Ngspice, expression, wrap
@@ -55,6 +55,10 @@ class Xyce:
         if path.endswith(".va"):
             return self.comment(f"give Xyce what buildxyceplugin makes of {path}: Xyce -plugin FILE")
         return f'.lib "{path}" {section}' if section else f'.include "{path}"'
+
+    def transistors(self, model: MosfetModel) -> str:
+        """``.model name nmos(level= parameter=)``."""
+        return _SPICE.transistors(model)
 
     def resistor(self, name: str, nets: tuple[str, ...], ohms: str) -> str:
         """``rNAME p n ohms``."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 
 from ohmweave.bench import Bench, Transient, Waveform
-from ohmweave.circuit import Cell, Crossbar, Diode, Foreign, Instance, Vcvs, VoltageSource
+from ohmweave.circuit import Cell, Crossbar, Diode, Foreign, Instance, Mosfet, Vcvs, VoltageSource
 from ohmweave.netlist.dialect import number
 from ohmweave.netlist.ngspice import wrap
 from ohmweave.simulate.elaborate import FlatCircuit, elaborate
@@ -25,6 +25,10 @@ _MOST_SAVED = 2**26
 # Junctions in high-gain loops, and what users' models hold: the exponential times the gain turns rounding into more
 # than 1e-9.
 JUNCTION_OPTIONS = "reltol=1e-7 abstol=1e-13 vntol=1e-10 gmin=1e-18 itl1=1000 itl2=1000 temp=27 tnom=27"
+
+# Transistors: their equations are smooth to fewer digits, and junctions leak more than 1e-15 A. Newton's method from
+# rest fails in loops of transistors; the sooner ngspice gives up and steps its gmin, the sooner it has the answer.
+TRANSISTOR_OPTIONS = "reltol=1e-6 abstol=1e-12 vntol=1e-9 gmin=1e-12 itl1=50 itl2=50 temp=27 tnom=27"
 
 # A step's estimated error counts ten times (trtol), of charges down to an attocoulomb: states of memristors are
 # voltages on small capacitors, and what runs away by itself would turn a small error into another time of switching.
@@ -184,17 +188,27 @@ def _lines(bench: Bench, library: str, saved: tuple[str, ...], klu: bool) -> Ite
         yield _steps(f"bin{k} in{k} 0", drives[:, k])
         yield f"vi{k} in{k} p_{port} 0"
     yield wrap(("x1", *(f"p_{port}" for port in bench.cell.ports), bench.cell.name))
-    yield f".options {'klu ' if klu else ''}{JUNCTION_OPTIONS if has_junctions(bench.cell) else OPTIONS}"
+    yield f".options {'klu ' if klu else ''}{_options(bench.cell)}"
     yield f".dc vs 0 {bench.samples - 1} 1"
     yield wrap((".save", *saved))
     yield ".end"
 
 
 def has_junctions(cell: Cell) -> bool:
-    """Whether there is a diode in a cell or below it."""
+    """Whether there is a diode in a cell or below it, or what may have one."""
+    return bool(_kinds(cell) & {Diode, Foreign, Mosfet})
+
+
+def _options(cell: Cell) -> str:
+    """Tolerances for what is in a cell."""
+    if Mosfet in _kinds(cell):
+        return TRANSISTOR_OPTIONS
+    return JUNCTION_OPTIONS if has_junctions(cell) else OPTIONS
+
+
+def _kinds(cell: Cell) -> set[type]:
     cells = (cell, *cell.subcells())
-    parts = (part for each in cells for part in each.parts if isinstance(part, Instance))
-    return any(isinstance(part.of, Diode | Foreign) for part in parts)
+    return {type(part.of) for each in cells for part in each.parts if isinstance(part, Instance)}
 
 
 def _steps(source: str, volts: Array) -> str:

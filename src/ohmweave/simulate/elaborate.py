@@ -21,6 +21,7 @@ from ohmweave.circuit import (
     Diode,
     Foreign,
     Instance,
+    Mosfet,
     Resistor,
     Surface,
     Vccs,
@@ -142,6 +143,7 @@ class FlatCircuit:
         crossbars: the arrays.
         aliases: dotted path of a port below -> the net outside that it is joined to.
         foreign: dotted path of each part that only a simulator knows -> its model's name.
+        transistors: dotted path of each transistor, whose equations only simulators have.
     """
 
     nets: dict[str, int] = field(default_factory=dict)
@@ -156,6 +158,7 @@ class FlatCircuit:
     crossbars: list[PlacedCrossbar] = field(default_factory=list)
     aliases: dict[str, int] = field(default_factory=lambda: {"0": GROUND})
     foreign: dict[str, str] = field(default_factory=dict)
+    transistors: list[str] = field(default_factory=list)
 
     def find(self, path: str) -> int:
         """The number of a net by its own dotted path or that of a port joined to it.
@@ -183,21 +186,27 @@ class FlatCircuit:
         return GROUND if name == "0" else self.nets.setdefault(name, len(self.nets))
 
 
-def elaborate(cell: Cell) -> FlatCircuit:
+def elaborate(cell: Cell, *, macros: bool = False) -> FlatCircuit:
     """Flatten a cell for its DC solution; its ports become nets of the same name, nets below carry dotted paths.
+
+    Args:
+        cell: the cell.
+        macros: whether cells that have a macro are taken as that.
 
     Raises:
         SimulationError: a part that has no mathematics here.
     """
     flat = FlatCircuit()
-    _place(flat, cell, "", {port: flat.net(port) for port in cell.ports})
+    _place(flat, cell, "", {port: flat.net(port) for port in cell.ports}, macros=macros)
     for (law, bends), placed in flat.devices.items():
         g, scales = (np.array([each[k] for each in placed]) for k in (1, 2))
         flat.laws[ProgrammedLaw(law, g, scales if bends else None)] = [each[0] for each in placed]
     return flat
 
 
-def _place(flat: FlatCircuit, cell: Cell, prefix: str, joined: Mapping[str, int]) -> None:
+def _place(flat: FlatCircuit, cell: Cell, prefix: str, joined: Mapping[str, int], *, macros: bool) -> None:
+    if macros and cell.macro is not None:
+        cell = cell.macro
     local = {**joined, "0": GROUND}
 
     def net(name: str) -> int:
@@ -215,22 +224,27 @@ def _place(flat: FlatCircuit, cell: Cell, prefix: str, joined: Mapping[str, int]
         elif isinstance(part.of, Cell) and part.of.law is None:
             inner = dict(zip(part.of.ports, (net(name) for name in part.nets), strict=True))
             flat.aliases.update((f"{prefix}{part.name}.{port}", number) for port, number in inner.items())
-            _place(flat, part.of, f"{prefix}{part.name}.", inner)
+            _place(flat, part.of, f"{prefix}{part.name}.", inner, macros=macros)
         else:
             nets = tuple(net(name) for name in part.nets)
             # A capacitor is open at DC; its nets are there all the same.
-            if _conducts(part, prefix + part.name):
+            if _has_equations(flat, part, prefix + part.name):
                 _place_primitive(flat, part, prefix + part.name, nets)
 
 
-def _conducts(part: Instance, path: str) -> bool:
+def _has_equations(flat: FlatCircuit, part: Instance, path: str) -> bool:
+    """Whether a part has a current at DC that is known here; takes down those that only simulators know."""
     if isinstance(part.of, Surface):
         raise SimulationError(
             "expected sources controlled by one voltage, found one of two voltages",
             where=path,
             remedy="keep it inside a device with a law, or ask ngspice for a transient",
         )
-    return not isinstance(part.of, Capacitor)
+    if isinstance(part.of, Mosfet):
+        flat.transistors.append(path)
+    elif isinstance(part.of, Foreign):
+        flat.foreign[path] = part.of.model
+    return not isinstance(part.of, Capacitor | Mosfet | Foreign)
 
 
 def _place_primitive(flat: FlatCircuit, part: Instance, path: str, nets: tuple[int, ...]) -> None:
@@ -248,8 +262,6 @@ def _place_primitive(flat: FlatCircuit, part: Instance, path: str, nets: tuple[i
             flat.transconductances.append((*_four(nets), siemens))
         case Behavioural(law):
             _follow(flat, law, _four(nets))
-        case Foreign(model):
-            flat.foreign[path] = model
         case Diode(i_s, emission):
             _follow(flat, DiodeLaw(i_s, emission * _THERMAL_VOLTAGE), (*_two(nets), *_two(nets)))
         case Cell() as device:

@@ -30,9 +30,9 @@ class Elements:
     """Each law and how many consecutive elements follow it.
 
     A law may say more than its value and slope: ``anchor`` (see :func:`anchor`), ``limit(new, old)``,
-    which holds back Newton's steps, and ``clamp``, which tells that it is a clamp
-    (:mod:`ohmweave.simulate.clamps`). One whose elements differ is asked for all of them at once, in their
-    order, and has ``choose(indices)`` for some of them.
+    which holds back Newton's steps, ``clamp``, which tells that it is a clamp (:mod:`ohmweave.simulate.clamps`), and
+    ``together``, true where sweeps over single elements would get nowhere. One whose elements differ is asked for all
+    of them at once, in their order, and has ``choose(indices)`` for some of them.
     """
 
     laws: Sequence[tuple[Any, int]]
@@ -48,6 +48,11 @@ class Elements:
         nothing = (np.nan,) * 4
         told = [getattr(law, "clamp", None) or nothing for law, _ in self.laws]
         return np.repeat(np.array(told).reshape(-1, 4), [count for _, count in self.laws], axis=0).T
+
+    @cached_property
+    def together(self) -> bool:
+        """Whether all of them are better solved together from the start."""
+        return any(getattr(law, "together", False) for law, _ in self.laws)
 
     def choose(self, indices: Indices) -> "Elements":
         """Some of the elements, in the order of their indices given."""

@@ -77,7 +77,7 @@ class Native:
         """Solve every sample of a bench.
 
         Raises:
-            SimulationError: a circuit without a single operating point.
+            SimulationError: a circuit without a single operating point, or with transistors that no macro stands for.
             ConvergenceError: a sample that did not settle; names it and the place.
         """
         begun = time.perf_counter()
@@ -119,7 +119,7 @@ class Native:
 
     def _prepare(self, bench: Bench, largest: float | None, samples: int | None) -> Prepared:
         with one_thread_each():
-            circuit = self._assemble(elaborate(bench.cell), bench, largest, samples)
+            circuit = self._assemble(_solvable(bench), bench, largest, samples)
         return Prepared(circuit, bench.inputs, self.batch)
 
     def _assemble(
@@ -156,6 +156,18 @@ class Native:
 
     def _told(self, what: str) -> Callable[[int, int], None] | None:
         return None if self.progress is None else partial(self.progress, what)
+
+
+def _solvable(bench: Bench) -> FlatCircuit:
+    """The circuit with its macros in place of transistors."""
+    flat = elaborate(bench.cell, macros=True)
+    if flat.transistors:
+        raise SimulationError(
+            f"expected a circuit without transistors, found {flat.transistors[0]} ({len(flat.transistors)} in all)",
+            where=f"native, {bench.cell.name}",
+            remedy="simulate it in ngspice, or give the cell around them a macro",
+        )
+    return flat
 
 
 def _kept(quantities: slice, slices: Watched) -> slice:

@@ -9,11 +9,15 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
+
+import numpy as np
 
 from ohmweave.bench import Bench, Traces, Transient, Waves
+from ohmweave.circuit import Cell
 from ohmweave.errors import NetlistError, SimulationError, SimulatorMissing
 from ohmweave.netlist import Ngspice, bring, foreign_parts, scan, write
 from ohmweave.simulate.answers import accept, accept_transient, traces, waves
@@ -105,6 +109,34 @@ class NgspiceSimulator:
             raw = _read(folder, log, self._where(bench))
         seconds = {"write": written - begun, "solve": solved - written, "total": time.perf_counter() - begun}
         return _Answer(version, deck, raw, log, seconds)
+
+    def analyse(self, cell: Cell, cards: Sequence[str], kind: Literal["real", "complex"] = "real") -> RawFile:
+        """Run one analysis of ohmweave's own, which no bench can say.
+
+        Args:
+            cell: the cell, which is there as a subcircuit of its name.
+            cards: what is around it, and the analysis with what it saves.
+            kind: of the values: complex of small signals, real else.
+
+        Returns:
+            The vectors, all of them finite.
+
+        Raises:
+            SimulatorMissing: no such program.
+            SimulationError: a failed, unfinished or doubtful run; says what and ends with the log.
+        """
+        bench = Bench(cell, (), np.zeros((1, 0)), ())
+        _, klu = parse_version(self._greeting())
+        with tempfile.TemporaryDirectory(prefix="ohmweave-") as private:
+            folder = Path(private)
+            lines = (f"ohmweave analysis of {cell.name}", f".include {self._library(bench, folder)}", *cards)
+            solver = (".options klu",) if klu else ()
+            (folder / "deck.cir").write_text("\n".join([*lines, *solver, ".end", ""]), encoding="ascii")
+            log = self._simulate(folder, bench)
+            raw = read_raw(folder / "out.raw", self._where(bench), kind)
+        if not np.isfinite(raw.values).all():
+            raise SimulationError(f"expected finite values; the log ends: {tail(log)}", where=self._where(bench))
+        return raw
 
     def _where(self, bench: _Asked) -> str:
         return f"{self.name}, {bench.cell.name}"

@@ -114,6 +114,10 @@ class OperatingPoints:
         return watched, remarks
 
     def _solve(self, sweeper: Sweeper, u: Array, samples: NDArray[np.int64]) -> tuple[Array, set[str]]:
+        if self.elements.together:
+            watched, remarks = self._newton(u, samples)
+            self._refuse_nonsense(watched, samples)
+            return watched, remarks
         found = sweeper.solve(u)
         left, remarks = np.flatnonzero(~found.settled), set[str]()
         if len(left):

@@ -1,15 +1,16 @@
 """Binary raw files of the SPICE family (ngspice User's Manual, appendix on the raw file format).
 
-A header of text lines, the line ``Binary:``, then one float64 a vector, point by point.
+A header of text lines, the line ``Binary:``, then one float64 a vector, or two of a complex one, point by point.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ohmweave.errors import SimulationError
-from ohmweave.units import Array
 
 __all__ = ["RawFile", "read_raw"]
 
@@ -23,13 +24,13 @@ class RawFile:
 
     Args:
         names: vector names in lower case, in the file's order; the first can appear twice.
-        values: shape [points, vectors].
+        values: shape [points, vectors]; complex where the analysis is.
     """
 
     names: tuple[str, ...]
-    values: Array
+    values: NDArray[Any]
 
-    def columns(self, names: tuple[str, ...]) -> Array:
+    def columns(self, names: tuple[str, ...]) -> NDArray[Any]:
         """The vectors called ``names``, shape [points, len(names)].
 
         Raises:
@@ -44,11 +45,16 @@ class RawFile:
         return self.values[:, [place[name] for name in names]]
 
 
-def read_raw(path: Path, where: str = "") -> RawFile:
-    """Read a binary raw file that holds exactly one real analysis, complete to the byte.
+def read_raw(path: Path, where: str = "", kind: Literal["real", "complex"] = "real") -> RawFile:
+    """Read a binary raw file that holds exactly one analysis, complete to the byte.
+
+    Args:
+        path: the file.
+        where: what to call it in messages; its name when empty.
+        kind: what its values are to be.
 
     Raises:
-        SimulationError: no file, a malformed header, complex values, too few or too many bytes.
+        SimulationError: no file, a malformed header, values of another kind, too few or too many bytes.
     """
     where = where or path.name
     try:
@@ -58,26 +64,27 @@ def read_raw(path: Path, where: str = "") -> RawFile:
     mark = content.find(_MARK)
     if mark < 0:
         raise SimulationError("expected a header that ends in 'Binary:', found none", where=where, remedy=_REMEDY)
-    names, points = _header(content[:mark].decode("latin-1"), where)
+    names, points = _header(content[:mark].decode("latin-1"), where, kind)
+    number = np.dtype("<f8" if kind == "real" else "<c16")
     data = len(content) - mark - len(_MARK)
-    expected = 8 * points * len(names)
+    expected = number.itemsize * points * len(names)
     if data != expected:
         raise SimulationError(
             f"expected {points} points of {len(names)} vectors ({expected} bytes) after the header, found {data} bytes",
             where=where,
             remedy=_REMEDY,
         )
-    values = np.frombuffer(content, dtype="<f8", offset=mark + len(_MARK)).reshape(points, len(names))
-    return RawFile(names, values.astype(np.float64))
+    values = np.frombuffer(content, dtype=number, offset=mark + len(_MARK)).reshape(points, len(names))
+    return RawFile(names, values.astype(number.newbyteorder("=")))
 
 
-def _header(text: str, where: str) -> tuple[tuple[str, ...], int]:
+def _header(text: str, where: str, kind: str) -> tuple[tuple[str, ...], int]:
     """Vector names and number of points."""
     top, found, table = text.partition("Variables:\n")
     fields = dict(line.split(":", 1) for line in top.splitlines() if ":" in line)
     flags = fields.get("Flags", "").strip()
-    if flags != "real":
-        raise SimulationError(f"expected the flag 'real' in the header, found {flags!r}", where=where)
+    if flags != kind:
+        raise SimulationError(f"expected the flag {kind!r} in the header, found {flags!r}", where=where)
     try:
         variables, points = int(fields["No. Variables"]), int(fields["No. Points"])
         rows = [line.split() for line in table.splitlines()]

@@ -1,0 +1,252 @@
+"""A two-stage Miller op-amp in transistors, sized by equations."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+from ohmweave.blocks.figures import OpAmpFigures
+from ohmweave.blocks.technology import N_CHANNEL, P_CHANNEL, V_DD, V_SS, nmos, pmos
+from ohmweave.circuit import Capacitor, Cell, Instance, Mosfet, Resistor, VoltageSource
+from ohmweave.errors import DesignError
+from ohmweave.units import Array, Unit, require
+
+__all__ = ["FIGURES", "Sizes", "Target", "TwoStage45", "circuit", "size"]
+
+# What characterize_opamp measured, kept so that compiling needs no SPICE.
+FIGURES = Path(__file__).with_name("two_stage_45.json")
+
+# Where the input pair of the holding circuit still has room below it and the mirror above it, V.
+_LIMITS = (-0.1, 0.2)
+# All channels, m: long for gain, and equal for currents in proportion to widths.
+_LENGTH = 0.5e-6
+_PAIR_INVERSION, _MIRROR_INVERSION, _SINK_INVERSION = 0.05, 1.0, 0.5
+_MILLER_SHARE = 0.25
+
+
+@dataclass(frozen=True)
+class Target:
+    """What an op-amp shall do.
+
+    Args:
+        gbw: gain-bandwidth product, Hz.
+        c_load: load capacitance, F.
+        i_out: current that its output can sink, A; it sources more.
+        i_bias: of the bias branch, A.
+
+    Raises:
+        DesignError: a value that is not positive.
+    """
+
+    gbw: float = 30e6
+    c_load: float = 1e-12
+    i_out: float = 200e-6
+    i_bias: float = 5e-6
+
+    def __post_init__(self) -> None:
+        require("opamp.gbw", self.gbw, "Hz", "30 MHz")
+        require("opamp.c_load", self.c_load, "F", "1 pF")
+        require("opamp.i_out", self.i_out, "A", "200 uA")
+        require("opamp.i_bias", self.i_bias, "A", "5 uA")
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Widths and lengths in m of the transistors that share a number, and the passive parts.
+
+    Args:
+        pair: width and length of M1, M2.
+        mirror: of M3, M4.
+        tail: of M5.
+        driver: of M6.
+        sink: of M7.
+        bias: of M8.
+        r_bias: ohm.
+        r_zero: in series with the Miller capacitor, ohm.
+        c_miller: F.
+    """
+
+    pair: tuple[float, float]
+    mirror: tuple[float, float]
+    tail: tuple[float, float]
+    driver: tuple[float, float]
+    sink: tuple[float, float]
+    bias: tuple[float, float]
+    r_bias: float
+    r_zero: float
+    c_miller: float
+
+
+def size(target: Target) -> Sizes:
+    """Sizes from what the op-amp shall do.
+
+    The Miller capacitor and the input pair set the bandwidth, the output transistor the second pole (Allen and
+    Holberg, CMOS Analog Circuit Design, the two-stage op-amp), and inversion coefficients the widths
+    (:class:`ohmweave.blocks.technology.Channel`):
+
+        C_c = 0.25 C_L,   g_m1 = 2 pi GBW C_c,   I_1 = g_m1 / (g_m / I at IC_1),   I_5 = 2 I_1,
+        R_z = 1 / g_m6,   R_b = (V_DD - V_SS - V_GS8) / I_8,   W_k = L I_k / (IC_k I_s),
+
+    IC_1 = 0.05 for the pair, which needs little room below ground; IC_3 = IC_6 = 1 for the mirror and the driver, equal
+    for an offset near zero, where M4 has M6's gate voltage (I_6 / I_1 = W_6 / W_3); IC_5 = IC_7 = IC_8 = 0.5. I_6 = I_7
+    is the current that the output can sink. R_z moves the zero out of the way; the second pole, at
+    g_m6 C_c / (C_c C_6 + C_c C_L + C_6 C_L), C_6 the gate of M6, has to lie above GBW.
+
+    Args:
+        target: what it shall do.
+    """
+    c_miller = _MILLER_SHARE * target.c_load
+    i_1 = 2.0 * math.pi * target.gbw * c_miller / N_CHANNEL.transconductance(1.0, _PAIR_INVERSION)
+
+    def n(amps: float, inversion: float) -> tuple[float, float]:
+        return N_CHANNEL.width(amps, inversion, _LENGTH), _LENGTH
+
+    def p(amps: float) -> tuple[float, float]:
+        return P_CHANNEL.width(amps, _MIRROR_INVERSION, _LENGTH), _LENGTH
+
+    return Sizes(
+        pair=n(i_1, _PAIR_INVERSION),
+        mirror=p(i_1),
+        tail=n(2.0 * i_1, _SINK_INVERSION),
+        driver=p(target.i_out),
+        sink=n(target.i_out, _SINK_INVERSION),
+        bias=n(target.i_bias, _SINK_INVERSION),
+        r_bias=(V_DD - V_SS - N_CHANNEL.gate_voltage(_SINK_INVERSION)) / target.i_bias,
+        r_zero=1.0 / P_CHANNEL.transconductance(target.i_out, _MIRROR_INVERSION),
+        c_miller=c_miller,
+    )
+
+
+def circuit(name: str, sizes: Sizes, low: float | None = None, macro: Cell | None = None) -> Cell:
+    """The op-amp, ports p, n, out.
+
+    M1 to M5 are a differential pair with a current mirror for its load, M6 drives the output against the constant
+    current of M7, M8 with a resistor gives the bias. Where the output is held above a limit, M1 to M6 stand there
+    once more as M1F to M6F with the limit for one input and the output for the other: below the limit M6F pulls the
+    output up against M7, above it M6F is off.
+
+    Args:
+        name: the cell's name.
+        sizes: of its parts.
+        low: limit that the output is held above, V, or none.
+        macro: what engines without transistors solve instead.
+    """
+    parts = [
+        Instance("vdd", VoltageSource(V_DD), ("vdd", "0")),
+        Instance("vss", VoltageSource(V_SS), ("vss", "0")),
+        Instance("b", Resistor(sizes.r_bias), ("vdd", "nb")),
+        Instance("m8", nmos(*sizes.bias), ("nb", "nb", "vss", "vss")),
+        *_stages(sizes, "", "p", "n"),
+        Instance("m7", nmos(*sizes.sink), ("out", "nb", "vss", "vss")),
+    ]
+    if low is not None:
+        limit = "limit" if low else "0"
+        parts += [Instance("limit", VoltageSource(low), ("limit", "0"))] if low else []
+        parts += _stages(sizes, "f", limit, "out")
+    held = "" if low is None else f", held above {low:g} V"
+    note = f"two-stage op-amp, {sum(isinstance(part.of, Mosfet) for part in parts)} transistors{held}"
+    return Cell(name, ("p", "n", "out"), tuple(parts), note=note, macro=macro)
+
+
+def _stages(sizes: Sizes, mark: str, plus: str, minus: str) -> Iterator[Instance]:
+    """A differential pair and the transistor it drives, which pulls the output up where plus is above minus."""
+    tail, mirror, gate, zero = (f"{net}{mark}" for net in ("tail", "mirror", "gate", "zero"))
+    yield Instance(f"m1{mark}", nmos(*sizes.pair), (mirror, minus, tail, "vss"))
+    yield Instance(f"m2{mark}", nmos(*sizes.pair), (gate, plus, tail, "vss"))
+    yield Instance(f"m3{mark}", pmos(*sizes.mirror), (mirror, mirror, "vdd", "vdd"))
+    yield Instance(f"m4{mark}", pmos(*sizes.mirror), (gate, mirror, "vdd", "vdd"))
+    yield Instance(f"m5{mark}", nmos(*sizes.tail), (tail, "nb", "vss", "vss"))
+    yield Instance(f"m6{mark}", pmos(*sizes.driver), ("out", gate, "vdd", "vdd"))
+    yield Instance(f"z{mark}", Resistor(sizes.r_zero), (gate, zero))
+    yield Instance(f"c{mark}", Capacitor(sizes.c_miller), (zero, "out"))
+
+
+@dataclass(frozen=True)
+class TwoStage45:
+    """The two-stage Miller op-amp of the 45 nm technology, in transistors.
+
+    Supplies of +-0.55 V, in every op-amp; it amplifies signals around ground, its plus input within -0.1 to 0.2 V.
+
+    Args:
+        offset_spread: standard deviation of a further offset, drawn for each op-amp of a readout, V; some
+            millivolts for small input pairs (Pelgrom, Duinmaijer and Welbers, IEEE JSSC 1989).
+
+    Raises:
+        DesignError: a negative spread.
+    """
+
+    offset_spread: Annotated[float, Unit("V")] = 0.0
+    supplied: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        require("opamp.offset_spread", self.offset_spread, "V", "0 V", zero=True)
+
+    @property
+    def figures(self) -> OpAmpFigures:
+        """What SPICE measured."""
+        return _figures()
+
+    @property
+    def v_low(self) -> float:
+        """Lowest output, V."""
+        return self.figures.v_low
+
+    @property
+    def v_high(self) -> float:
+        """Highest output, V."""
+        return self.figures.v_high
+
+    @property
+    def quiescent_power(self) -> float:
+        """Power drawn at rest, W; the sources in its cell deliver it."""
+        return self.figures.quiescent_power
+
+    @property
+    def macro(self) -> tuple[float, float, float, float, float]:
+        """Gain, output resistance (ohm), offset (V), low and high limit (V), all at rest."""
+        found = self.figures
+        return found.gain, found.r_out, found.offset, found.v_low, found.v_high
+
+    def cell(self, name: str, low: float | None = None, high: float | None = None) -> Cell:
+        """The circuit, ports p, n, out.
+
+        Args:
+            name: the cell's name.
+            low: lower limit of the output, V, by a circuit that holds it there; none, or one below the op-amp's own,
+                is the op-amp's own.
+            high: upper limit, V; only the op-amp's own will do.
+
+        Raises:
+            DesignError: a limit that the circuit cannot keep.
+        """
+        held = self._limit(low, high)
+        macro = self.figures.curves.cell(name, held)
+        return circuit(name, size(Target()), held, macro)
+
+    def respond(self, e: Array, low: float | None = None, high: float | None = None) -> Array:
+        """Open-circuit output in V for an input difference ``e`` = v_p - v_n (V); limits as in :meth:`cell`."""
+        return self.figures.curves.respond(e, self._limit(low, high))
+
+    def _limit(self, low: float | None, high: float | None) -> float | None:
+        if high is not None and high < self.v_high:
+            raise DesignError(
+                f"expected no upper limit below the output's own of {self.v_high:g} V, found {high:g} V",
+                where="opamp two_stage_45",
+                remedy='it can only be held from below: choose other activations, or opamp.kind = "finite"',
+            )
+        if low is None or low <= self.v_low:
+            return None
+        if not _LIMITS[0] <= low <= _LIMITS[1]:
+            raise DesignError(
+                f"expected a lower limit of {_LIMITS[0]:g} V to {_LIMITS[1]:g} V, found {low:g} V",
+                where="opamp two_stage_45",
+                remedy='choose other activations, or opamp.kind = "finite"',
+            )
+        return low
+
+
+@cache
+def _figures() -> OpAmpFigures:
+    return OpAmpFigures.load(FIGURES)
