@@ -49,15 +49,16 @@ BEGIN, END = "<!-- numbers, written by examples/study_tiles_and_nonidealities.py
 
 @dataclass(frozen=True)
 class Source:
-    """A network of the study: its title, and its images, {} standing for the data folder."""
+    """A network of the study: its title, its data ({} stands for their folder), and how many images it decides."""
 
     title: str
     data: str
+    images: int = 500
 
 
 SOURCES: Mapping[str, Source] = MappingProxyType(
     {
-        "lenet5_mnist": Source("LeNet-5, MNIST", "mnist:{}/mnist"),
+        "lenet5_mnist": Source("LeNet-5, MNIST", "mnist:{}/mnist", 1000),
         "resnet20_cifar10": Source("ResNet-20, CIFAR-10", "imagefolder:{}/cifar10.zip"),
         "resnet20_cifar100": Source("ResNet-20, CIFAR-100", "imagefolder:{}/cifar100.zip"),
         "digits_mlp": Source("64-32-10, digits", "digits"),
@@ -374,7 +375,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, list[dict[str, Any
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--networks", nargs="+", choices=SOURCES, default=list(SOURCES)[:3])
     parser.add_argument("--axes", nargs="+", choices=AXES, default=list(AXES))
-    parser.add_argument("--images", type=int, default=1000, help="test images, drawn from all")
+    parser.add_argument("--images", type=int, help="test images, drawn from all (default: 1000 of MNIST, 500 of CIFAR)")
     parser.add_argument("--seeds", type=int, default=5, help="chips for each point that chance has a part in")
     parser.add_argument("--data", type=Path, default=ROOT / "data", help="folder of mnist/, cifar10.zip, cifar100.zip")
     parser.add_argument("--weights", type=Path, default=ROOT / "build" / "reference", help="folder of the weights")
@@ -388,7 +389,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, list[dict[str, Any
         if weights is None:
             print(f"SKIPPED {name}: no {name}.safetensors in {options.weights}; train_reference_models.py makes it")
             continue
-        task = read_task(name, weights, options.data, options.images)
+        task = read_task(name, weights, options.data, options.images or SOURCES[name].images)
         records = study(task, list(points(options.axes, options.seeds)), options.output, options.only_draw)
         if records:
             found[name] = records
