@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ohmweave.analysis.deviation import deviation
-from ohmweave.blocks import MemristorFeedback, ResistorFeedback, SwitchedFeedback, feedbacks
+from ohmweave.blocks import Finite, MemristorFeedback, ResistorFeedback, SwitchedFeedback, feedbacks
 from ohmweave.chip import Chip
 from ohmweave.circuit import Cell, Library, Resistor
 from ohmweave.design import Design
@@ -115,6 +115,18 @@ def test_a_branch_with_an_open_nonlinear_memristor_is_its_leakage(device: Any) -
     ((one, _, last),) = MemristorFeedback().loops("loop", (5e3, 5e3, 3e6), 1, device, broken, rng())
     assert [(part.of, part.nets) for part in one.parts] == [(Resistor(1e12), ("p", "n"))] * 2
     assert [(part.of, part.nets) for part in last.parts] == [(Resistor(1e12), ("p", "n"))]
+
+
+def test_outputs_beyond_what_was_measured_on_the_users_model_are_told() -> None:
+    message = (
+        "feedback: expected op-amp limits within device.v_max = 0.6 V, as devices in the loops see the output, "
+        'found 1.2 V; raise device.v_max to "1.2 V" and characterize again'
+    )
+    opamp = Finite(v_low=-1.2, v_high=1.0)
+    with pytest.raises(DesignError, match=f"^{re.escape(message)}$"):
+        Design(device=file_device(0.6), feedback=MemristorFeedback(), opamp=opamp)
+    assert Design(device=file_device(1.2), feedback=MemristorFeedback(), opamp=opamp).feedback == MemristorFeedback()
+    assert Design(device=file_device(0.6), opamp=opamp).opamp == opamp
 
 
 def test_conductances_in_loops_that_the_users_model_does_not_reach_are_told() -> None:
