@@ -13,6 +13,7 @@ from ohmweave.errors import NetlistError
 from ohmweave.netlist.arrays import array_text
 from ohmweave.netlist.dialect import Dialect, number
 from ohmweave.netlist.held import held
+from ohmweave.netlist.verilog import with_instance_parameter
 
 __all__ = ["block", "bring", "foreign_parts", "write", "written_cells"]
 
@@ -68,7 +69,8 @@ def write(cell: Cell, dialect: Dialect, stream: TextIO, *, names: Mapping[str, s
 def bring(cell: Cell, folder: Path) -> tuple[Path, ...]:
     """Copy the model files that a cell's netlist includes to where they stand beside it, below ``folder``.
 
-    DC points are all that is asked of them, so states stand still in the copies (:mod:`ohmweave.netlist.held`).
+    DC points are all that is asked of them, so states stand still in the copies (:mod:`ohmweave.netlist.held`); a
+    Verilog-A model's parameter becomes one of each instance.
 
     Returns:
         The files written.
@@ -77,7 +79,7 @@ def bring(cell: Cell, folder: Path) -> tuple[Path, ...]:
     for part in foreign_parts(cell):
         for path, text in part.library.files:
             known = texts.get(path, text)
-            texts[path] = known if part.compiled else held(known, part.model, part.library.ports)
+            texts[path] = _copied(known, part)
     paths = []
     for path, text in texts.items():
         target = folder / path
@@ -85,6 +87,13 @@ def bring(cell: Cell, folder: Path) -> tuple[Path, ...]:
         target.write_text(text, encoding="latin-1", newline="\n")
         paths.append(target)
     return tuple(paths)
+
+
+def _copied(text: str, part: Foreign) -> str:
+    """A model file's text as netlists use it."""
+    if part.compiled:
+        return with_instance_parameter(text, part.settings[0][0])
+    return held(text, part.model, part.library.ports)
 
 
 def foreign_parts(cell: Cell) -> tuple[Foreign, ...]:
