@@ -51,6 +51,8 @@ def write(cell: Cell, dialect: Dialect, stream: TextIO, *, names: Mapping[str, s
     put(dialect.comment("SI units; net 0 is ground; include this file and place the last cell"))
     for safe, text in (names or {}).items():
         put(dialect.comment(f"name {safe} = {text}"))
+    for still in _held_models(foreign):
+        put(dialect.comment(f"states of {still} stand still in the copy of its files, for DC reads"))
     for line in dialect.preamble(cells):
         put(line)
     for path, section in dict.fromkeys(entry for part in foreign for entry in part.library.entries):
@@ -94,6 +96,13 @@ def _copied(text: str, part: Foreign) -> str:
     if part.compiled:
         return with_instance_parameter(text, part.settings[0][0])
     return held(text, part.model, part.library.ports)
+
+
+def _held_models(foreign: Iterable[Foreign]) -> tuple[str, ...]:
+    """Names of the models in whose copies states stand still."""
+    spice = (part for part in foreign if not part.compiled)
+    held_ones = (part for part in spice if any(_copied(text, part) != text for _, text in part.library.files))
+    return tuple(dict.fromkeys(part.model for part in held_ones))
 
 
 def foreign_parts(cell: Cell) -> tuple[Foreign, ...]:
