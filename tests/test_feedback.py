@@ -10,11 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ohmweave.analysis.deviation import deviation
-from ohmweave.blocks import MemristorFeedback, ResistorFeedback, SwitchedFeedback, feedbacks
+from ohmweave.blocks import Finite, MemristorFeedback, ResistorFeedback, SwitchedFeedback, feedbacks
 from ohmweave.chip import Chip
-from ohmweave.circuit import Cell, Resistor
+from ohmweave.circuit import Cell, Library, Resistor
 from ohmweave.design import Design
 from ohmweave.devices import Linear, Sinh
+from ohmweave.devices.conductance import ConductanceRange
+from ohmweave.devices.file import FileDevice, ModelChoice, StateRange
+from ohmweave.devices.surface import Surface
 from ohmweave.effects import Curvature, Drift, Gaussian, Stuck
 from ohmweave.errors import DesignError
 from ohmweave.graph import Graph, Input, Node, Relu
@@ -44,6 +47,15 @@ def chip(**choices: Any) -> Chip:
         Node("two", Layer(rows.normal(size=(3, 5)), rows.normal(size=3)), ("relu",)),
     )
     return Chip(plan(Graph(nodes, ("two",)), replace(Design(), **choices), X))
+
+
+def file_device(v_max: float = 1.0) -> FileDevice:
+    """A device of a user's model that reaches 1 uS to 100 uS, its table that of i = g v."""
+    g, volts = np.geomspace(1e-6, 1e-4, 9), np.linspace(-v_max, v_max, 9)
+    choice = ModelChoice("user.sub", "user", ("p", "n"), StateRange("x", 0.0, 1.0), v_max=v_max)
+    library = Library((("user.sub", ""),), (("user.sub", ""),), ("user",), ("p", "n"))
+    surface = Surface(v_max, g, g[:, None] * volts, np.linspace(0.0, 1.0, 9))
+    return FileDevice(choice, ConductanceRange(1e-6, 1e-4), 1e-6, library, surface)
 
 
 X = rng(5).uniform(0.0, 1.0, (30, 6))
@@ -95,6 +107,36 @@ def test_a_switched_capacitor_is_a_whole_number_of_units() -> None:
 
 def test_an_open_memristor_leaves_its_leakage() -> None:
     assert ohms(MemristorFeedback(), 1, (Stuck(unformed=1.0, g_pristine=0.0),)).min() > 1e11
+
+
+@pytest.mark.parametrize("device", [Sinh(), file_device()], ids=["sinh", "file"])
+def test_a_branch_with_an_open_nonlinear_memristor_is_its_leakage(device: Any) -> None:
+    broken = (Stuck(unformed=1.0, g_pristine=0.0),)
+    ((one, _, last),) = MemristorFeedback().loops("loop", (5e3, 5e3, 3e6), 1, device, broken, rng())
+    assert [(part.of, part.nets) for part in one.parts] == [(Resistor(1e12), ("p", "n"))] * 2
+    assert [(part.of, part.nets) for part in last.parts] == [(Resistor(1e12), ("p", "n"))]
+
+
+def test_outputs_beyond_what_was_measured_on_the_users_model_are_told() -> None:
+    message = (
+        "feedback: expected op-amp limits within device.v_max = 0.6 V, as devices in the loops see the output, "
+        'found 1.2 V; raise device.v_max to "1.2 V" and characterize again'
+    )
+    opamp = Finite(v_low=-1.2, v_high=1.0)
+    with pytest.raises(DesignError, match=f"^{re.escape(message)}$"):
+        Design(device=file_device(0.6), feedback=MemristorFeedback(), opamp=opamp)
+    assert Design(device=file_device(1.2), feedback=MemristorFeedback(), opamp=opamp).feedback == MemristorFeedback()
+    assert Design(device=file_device(0.6), opamp=opamp).opamp == opamp
+
+
+def test_conductances_in_loops_that_the_users_model_does_not_reach_are_told() -> None:
+    stuck = (Stuck(unformed=1.0, g_pristine=1e-7),)
+    message = (
+        "feedback: expected conductances that user reaches, 1e-06 S to 0.0001 S, found 1e-07 S in 4 devices; "
+        "leave room for the effects: give device.g_off and device.g_on inside of that"
+    )
+    with pytest.raises(DesignError, match=f"^{re.escape(message)}$"):
+        MemristorFeedback().loops("loop", (5e3, 5e3), 1, file_device(), stuck, rng())
 
 
 def test_loops_of_nonlinear_memristors_are_circuits_of_the_device() -> None:

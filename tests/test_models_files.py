@@ -1,12 +1,15 @@
 """Users' model files and the table that names them: read without being run, and told what is wrong with them."""
 
+import io
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ohmweave.devices.file import model_cell
 from ohmweave.errors import UserError
 from ohmweave.models import load_library, read_choice
+from ohmweave.netlist import Ngspice, write
 from ohmweave.netlist.held import held
 
 HERE = Path(__file__).parent / "models"
@@ -369,3 +372,13 @@ def test_a_capacitor_at_the_terminals_is_no_state() -> None:
     inner = ".subckt state p q\nc1 p q 1 ic=x\n.ends"
     text = f".subckt m P n\n{inner}\nc1 p n 1f ic=0\n.ends"
     assert held(text, "M", ("p", "n")) == text.replace("c1 p q", "vheld_c1 p q {x}\nc1 p q")
+
+
+def test_a_netlists_header_names_the_models_that_are_held() -> None:
+    soft = {"file": "soft.sub", "name": "soft", "ports": ["top", "bot"], "state": {**GAP["state"], "parameter": "Wx"}}
+    heads = []
+    for table in (GAP, soft):
+        choice, stream = read_choice(table, "d.toml"), io.StringIO()
+        write(model_cell(choice, load_library(choice, HERE)), Ngspice(), stream)
+        heads.append([line for line in stream.getvalue().split("\n") if line.startswith("* ")][2:-1])
+    assert heads == [["* states of my_rram stand still in the copy of its files, for DC reads"], []]

@@ -1,6 +1,7 @@
 """Users' Verilog-A models: linted by line, compiled, loaded, measured; without a compiler that is told."""
 
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,13 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ohmweave.circuit import Cell, Instance
 from ohmweave.design import Design
+from ohmweave.devices.file import model_cell
 from ohmweave.errors import NetlistError, SimulatorMissing, UserError
 from ohmweave.models import load_library, read_choice
 from ohmweave.models.verilog import remarks
-from ohmweave.netlist import scan
+from ohmweave.netlist import Ngspice, bring, scan, with_instance_parameter, write
 from ohmweave.simulate import verilog
-from ohmweave.simulate.verilog import find_compiler, with_instance_parameter
+from ohmweave.simulate.raw import read_raw
+from ohmweave.simulate.verilog import find_compiler
 
 HERE = Path(__file__).parent / "models"
 CommandLine = Callable[..., SimpleNamespace]
@@ -147,6 +151,29 @@ GAP = {"parameter": "width", "low": 0.2, "high": 1.8}
 )
 def test_the_state_is_made_a_parameter_of_each_instance(line: str, marked: str) -> None:
     assert with_instance_parameter(line, "x") == marked
+
+
+@needs_compiler
+def test_a_written_netlist_of_a_verilog_a_model_runs_as_its_own_comment_says(ngspice: str, tmp_path: Path) -> None:
+    shutil.copy(HERE / "vgap.va", tmp_path)
+    choice = read_choice({**TABLE, "file": "vgap.va", "name": "vgap", "ports": ["anode", "cathode"], "state": GAP}, "d")
+    device, states = model_cell(choice, load_library(choice, tmp_path)), (0.5, 1.5)
+    parts = tuple(Instance(f"d{k}", device, (f"p{k}", "0"), {"state": x}) for k, x in enumerate(states))
+    cell, folder = Cell("two", ("p0", "p1"), parts), tmp_path / "netlist"
+    folder.mkdir()
+    with (folder / "two.cir").open("w") as stream:
+        write(cell, Ngspice(), stream)
+    bring(cell, folder)
+    comment = "* load what is compiled from device/vgap.va before: openvaf-r makes it, osdi loads it\n"
+    assert comment in (folder / "two.cir").read_text()
+    subprocess.run([str(find_compiler()), "device/vgap.va", "-o", "vgap.osdi"], cwd=folder, check=True, timeout=300)
+    (folder / ".spiceinit").write_text("osdi vgap.osdi\n")
+    deck = ["two", ".include two.cir", "v0 p0 0 0.3", "v1 p1 0 0.3", "x1 p0 p1 two", ".op", ".end", ""]
+    (folder / "deck.cir").write_text("\n".join(deck))
+    subprocess.run([ngspice, "-b", "-r", "out.raw", "deck.cir"], cwd=folder, check=True, timeout=60)
+    (amps,) = read_raw(folder / "out.raw").columns(("i(v0)", "i(v1)"))
+    expected = [-8e-5 * np.exp(-2.5 * x) * np.sinh(0.3 / 0.35) - 3e-9 for x in states]
+    np.testing.assert_allclose(amps, expected, rtol=1e-5)
 
 
 def test_only_loaded_modules_may_be_named() -> None:

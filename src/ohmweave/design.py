@@ -20,6 +20,7 @@ from ohmweave.blocks import (
     Ideal,
     LeakyRectifier,
     Maximum,
+    MemristorFeedback,
     Multiplier,
     OpAmp,
     OutputClamp,
@@ -99,12 +100,25 @@ class Design:
                 where="signal",
                 remedy="lower them or widen opamp.v_low and opamp.v_high",
             )
-        if isinstance(self.device, FileDevice) and self.signal.v_read > self.device.choice.v_max:
+        if isinstance(self.device, FileDevice):
+            self._require_table(self.device.choice.v_max)
+
+    def _require_table(self, v_max: float) -> None:
+        """Refuse voltages over the devices beyond what was measured on them, ``v_max`` (V)."""
+        if self.signal.v_read > v_max:
             raise DesignError(
-                f"expected a read voltage within device.v_max = {self.device.choice.v_max:g} V, found "
-                f"{self.signal.v_read:g} V",
+                f"expected a read voltage within device.v_max = {v_max:g} V, found {self.signal.v_read:g} V",
                 where="signal.v_read",
                 remedy="raise device.v_max and characterize again",
+            )
+        # A device in a loop has the whole output over it.
+        swing = max(self.opamp.v_high, -self.opamp.v_low)
+        if isinstance(self.feedback, MemristorFeedback) and swing > v_max:
+            raise DesignError(
+                f"expected op-amp limits within device.v_max = {v_max:g} V, as devices in the loops see the output, "
+                f"found {swing:g} V",
+                where="feedback",
+                remedy=f'raise device.v_max to "{format_quantity(swing, "V")}" and characterize again',
             )
 
     @staticmethod

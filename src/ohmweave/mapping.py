@@ -9,7 +9,7 @@ from scipy.sparse import csc_matrix, vstack
 
 from ohmweave.compensation import compensate
 from ohmweave.design import Design
-from ohmweave.devices.file import FileDevice
+from ohmweave.devices import require_reach
 from ohmweave.effects import bend, disturb
 from ohmweave.errors import DesignError, ModelError
 from ohmweave.floorplan import Plan, Stage, Tile, bound_activation, chance, readout_of
@@ -289,8 +289,7 @@ def _tile(label: str, spot: Spot, weights: _Weights, design: Design, where: str)
     asked = compensate(target, design) if design.array.reserve else target
     g = design.device.program(asked, rng)
     g = disturb(design.effects, g, g_range, rng)
-    if isinstance(design.device, FileDevice):
-        design.device.require_reach(g, where)
+    require_reach(design.device, g, where)
     rows, cols = (
         (numbers[:, None] * count + np.arange(count)).ravel()
         for numbers, count in zip((spot.rows, spot.cols), lines, strict=True)

@@ -1,6 +1,9 @@
 """VACASK, which shares no line with ngspice, says of every device and block what ngspice and mathematics say."""
 
+import io
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,8 +24,11 @@ from ohmweave.chip import Chip
 from ohmweave.circuit import Cell, Crossbar, Instance, Resistor, Vccs
 from ohmweave.design import Design
 from ohmweave.devices import Device, Sinh, Table, bent, devices
-from ohmweave.errors import SimulatorMissing
+from ohmweave.devices.file import ModelChoice, StateRange, model_cell
+from ohmweave.errors import NetlistError, SimulatorMissing
 from ohmweave.graph import Op, Relu, Tanh
+from ohmweave.models import load_library
+from ohmweave.netlist import Vacask, write
 from ohmweave.schemes import RowPair
 from ohmweave.simulate.native import Native
 from ohmweave.simulate.ngspice import NgspiceSimulator
@@ -41,6 +47,7 @@ CIRCUITS = {
     for name, kind in kinds.items()
     if kind().bind(*PARAMETERS.get(function, ())).cell("activation", Finite(), 0.2, 0.2) is not None
 }
+MODELS = Path(__file__).parents[1] / "models"
 ARITHMETIC: dict[str, tuple[float, ...]] = {
     "through": (), "relu": (), "tanh": (), "sigmoid": (), "clip": (-0.5, 0.75), "leaky_relu": (0.1,), "hard_swish": ()
 }  # fmt: skip
@@ -92,6 +99,37 @@ def test_every_device_follows_its_law(device: Device, agree: Agree) -> None:
     bench = Bench(Cell("devices", ports, parts), ports, np.repeat(VOLTS[:, None], len(g), axis=1), ())
     found, _ = agree(bench)
     np.testing.assert_allclose(found.input_amps, device.current(VOLTS[:, None], g), rtol=1e-9, atol=1e-15)
+
+
+def of_a_user(choice: ModelChoice, folder: Path, states: tuple[float, ...]) -> Cell:
+    """A user's model at several states, each at a port of its own."""
+    shutil.copy(MODELS / choice.file, folder)
+    device = model_cell(choice, load_library(choice, folder))
+    parts = tuple(Instance(f"d{k}", device, (f"p{k}", "0"), {"state": state}) for k, state in enumerate(states))
+    return Cell("models", tuple(f"p{k}" for k in range(len(states))), parts)
+
+
+def test_a_users_verilog_a_model_carries_the_same_currents(
+    vacask: VacaskSimulator, spice: NgspiceSimulator, tmp_path: Path
+) -> None:
+    choice = ModelChoice("vgap.va", "vgap", ("anode", "cathode"), StateRange("width", 0.2, 1.8))
+    states = (0.2, 1.0, 1.8)
+    cell = of_a_user(choice, tmp_path, states)
+    bench = Bench(cell, cell.ports, np.repeat(VOLTS[:, None], 3, axis=1), ())
+    found, other = vacask.run(bench), spice.run(bench)
+    expected = 8e-5 * np.exp(-2.5 * np.array(states)) * np.sinh(VOLTS[:, None] / 0.35) + 1e-8 * VOLTS[:, None]
+    for amps in (found.input_amps, other.input_amps):
+        np.testing.assert_allclose(amps, expected, rtol=1e-6, atol=1e-12)
+
+
+def test_a_users_spice_model_is_refused_before_vacask_sees_it(tmp_path: Path) -> None:
+    choice = ModelChoice("soft.sub", "soft", ("top", "bot"), StateRange("Wx", 0.05, 1.0))
+    with pytest.raises(NetlistError) as caught:
+        write(of_a_user(choice, tmp_path, (0.5,)), Vacask(), io.StringIO())
+    assert str(caught.value) == (
+        "device/soft.sub: expected a Verilog-A model, which is what VACASK takes, found a SPICE file; "
+        "use ngspice, or give the model in Verilog-A"
+    )
 
 
 @pytest.mark.parametrize("both_ends", [False, True], ids=["one end", "both ends"])

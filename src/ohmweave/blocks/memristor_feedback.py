@@ -9,7 +9,7 @@ from numpy.random import Generator
 
 from ohmweave.blocks.loops import TwoTerminal
 from ohmweave.circuit import Cell, Instance, Resistor
-from ohmweave.devices import Device, bent
+from ohmweave.devices import Device, bent, require_reach
 from ohmweave.effects import Effect, bend, disturb
 from ohmweave.units import Array
 
@@ -51,7 +51,7 @@ class MemristorFeedback:
         target = np.tile(np.clip(np.concatenate(targets), *device.g_range), (columns, 1))
         writing, acting, curving = rng.spawn(3)
         g = disturb(effects, device.program(target, writing), device.g_range, acting)
-        g = np.where(np.isnan(g), _LEAKAGE, g)
+        require_reach(device, g, "feedback")
         kind = device.cell()
         scales = None if kind is None else bend(effects, g, curving)
         edges = np.cumsum([0, *(p * s for p, s in shapes)])
@@ -67,12 +67,18 @@ class MemristorFeedback:
 
 
 def _network(name: str, kind: Cell | None, g: Array, scale: Array | None) -> TwoTerminal:
-    """Branches of devices in series, ``g`` [branches, devices], S; their voltage scales likewise, where they bend."""
+    """Branches of devices in series, ``g`` [branches, devices], S; their voltage scales likewise, where they bend.
+
+    An open device, g = nan, leaves of its branch a resistor of its leakage.
+    """
     if kind is None:
-        return Resistor(float(1.0 / (1.0 / (1.0 / g).sum(axis=1)).sum()))
+        return Resistor(float(1.0 / (1.0 / (1.0 / np.where(np.isnan(g), _LEAKAGE, g)).sum(axis=1)).sum()))
     device = kind if scale is None else bent(kind)
-    parts, (branches, series) = [], g.shape
+    parts, (branches, series) = list[Instance](), g.shape
     for b in range(branches):
+        if np.isnan(g[b]).any():
+            parts.append(Instance(f"open{b}", Resistor(1.0 / _LEAKAGE), ("p", "n")))
+            continue
         nets = ("p", *(f"m{b}_{d}" for d in range(1, series)), "n")
         for d in range(series):
             params = {"g": float(g[b, d])} | ({} if scale is None else {"s": float(scale[b, d])})

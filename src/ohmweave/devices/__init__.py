@@ -9,7 +9,7 @@ from ohmweave.devices.bending import bent
 from ohmweave.devices.ion_drift import LinearIonDrift
 from ohmweave.devices.linear import Linear
 from ohmweave.devices.programming import Programmed, program_by_pulses
-from ohmweave.devices.protocols import Device, DynamicDevice
+from ohmweave.devices.protocols import Device, DynamicDevice, require_reach
 from ohmweave.devices.pulses import Pulses
 from ohmweave.devices.sinh import Sinh
 from ohmweave.devices.stanford import Stanford
@@ -39,6 +39,7 @@ __all__ = [
     "follow",
     "hysteresis",
     "program_by_pulses",
+    "require_reach",
 ]
 
 

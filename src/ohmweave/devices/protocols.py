@@ -8,11 +8,14 @@ from ohmweave.circuit import Cell
 from ohmweave.devices.pulses import Pulses
 from ohmweave.units import Array
 
-__all__ = ["Device", "DynamicDevice"]
+__all__ = ["Device", "DynamicDevice", "require_reach"]
 
 
 class Device(Protocol):
-    """A two-terminal memristor, read at a conductance that was programmed."""
+    """A two-terminal memristor, read at a conductance that was programmed.
+
+    One that cannot have every conductance also has ``require_reach(g, where)``, see :func:`require_reach`.
+    """
 
     @property
     def g_range(self) -> tuple[float, float]:
@@ -34,6 +37,22 @@ class Device(Protocol):
     def cell(self) -> Cell | None:
         """The circuit: ports p, n and parameter g; ``None`` for a resistor of 1/g."""
         ...
+
+
+def require_reach(device: Device, g: Array, where: str) -> None:
+    """Refuse conductances that a device cannot have, where it says that there are such.
+
+    Args:
+        device: the memristor.
+        g: conductances after all effects, S; nan where there is no device, or an open one.
+        where: the place, for the message.
+
+    Raises:
+        DesignError: of the device's own ``require_reach``: a conductance beyond what it reaches.
+    """
+    check = getattr(device, "require_reach", None)
+    if check is not None:
+        check(g, where)
 
 
 class DynamicDevice(Device, Protocol):

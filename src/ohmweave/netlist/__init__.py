@@ -10,6 +10,7 @@ from ohmweave.netlist.ngspice import Ngspice
 from ohmweave.netlist.scan import cards, scan
 from ohmweave.netlist.spectre import Spectre
 from ohmweave.netlist.vacask import Vacask
+from ohmweave.netlist.verilog import with_instance_parameter
 from ohmweave.netlist.xyce import Xyce
 from ohmweave.registry import merge, nearest
 
@@ -30,6 +31,7 @@ __all__ = [
     "number",
     "one_line",
     "scan",
+    "with_instance_parameter",
     "write",
 ]
 

@@ -13,6 +13,7 @@ from ohmweave.errors import NetlistError
 from ohmweave.netlist.arrays import array_text
 from ohmweave.netlist.dialect import Dialect, number
 from ohmweave.netlist.held import held
+from ohmweave.netlist.verilog import with_instance_parameter
 
 __all__ = ["block", "bring", "foreign_parts", "write", "written_cells"]
 
@@ -50,6 +51,8 @@ def write(cell: Cell, dialect: Dialect, stream: TextIO, *, names: Mapping[str, s
     put(dialect.comment("SI units; net 0 is ground; include this file and place the last cell"))
     for safe, text in (names or {}).items():
         put(dialect.comment(f"name {safe} = {text}"))
+    for still in _held_models(foreign):
+        put(dialect.comment(f"states of {still} stand still in the copy of its files, for DC reads"))
     for line in dialect.preamble(cells):
         put(line)
     for path, section in dict.fromkeys(entry for part in foreign for entry in part.library.entries):
@@ -68,7 +71,8 @@ def write(cell: Cell, dialect: Dialect, stream: TextIO, *, names: Mapping[str, s
 def bring(cell: Cell, folder: Path) -> tuple[Path, ...]:
     """Copy the model files that a cell's netlist includes to where they stand beside it, below ``folder``.
 
-    DC points are all that is asked of them, so states stand still in the copies (:mod:`ohmweave.netlist.held`).
+    DC points are all that is asked of them, so states stand still in the copies (:mod:`ohmweave.netlist.held`); a
+    Verilog-A model's parameter becomes one of each instance.
 
     Returns:
         The files written.
@@ -77,7 +81,7 @@ def bring(cell: Cell, folder: Path) -> tuple[Path, ...]:
     for part in foreign_parts(cell):
         for path, text in part.library.files:
             known = texts.get(path, text)
-            texts[path] = known if part.compiled else held(known, part.model, part.library.ports)
+            texts[path] = _copied(known, part)
     paths = []
     for path, text in texts.items():
         target = folder / path
@@ -85,6 +89,20 @@ def bring(cell: Cell, folder: Path) -> tuple[Path, ...]:
         target.write_text(text, encoding="latin-1", newline="\n")
         paths.append(target)
     return tuple(paths)
+
+
+def _copied(text: str, part: Foreign) -> str:
+    """A model file's text as netlists use it."""
+    if part.compiled:
+        return with_instance_parameter(text, part.settings[0][0])
+    return held(text, part.model, part.library.ports)
+
+
+def _held_models(foreign: Iterable[Foreign]) -> tuple[str, ...]:
+    """Names of the models in whose copies states stand still."""
+    spice = (part for part in foreign if not part.compiled)
+    held_ones = (part for part in spice if any(_copied(text, part) != text for _, text in part.library.files))
+    return tuple(dict.fromkeys(part.model for part in held_ones))
 
 
 def foreign_parts(cell: Cell) -> tuple[Foreign, ...]:

