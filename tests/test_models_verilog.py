@@ -84,6 +84,16 @@ def test_comments_and_strings_are_not_judged(tmp_path: Path) -> None:
     assert load_library(read_choice(TABLE, "d.toml"), tmp_path).ports == ("p", "n")
 
 
+def test_a_link_is_known_by_its_own_name_whatever_it_points_to(tmp_path: Path) -> None:
+    (tmp_path / "a\n.va").write_text(module('`include "mine.vams"', READ))
+    (tmp_path / "user.va").symlink_to("a\n.va")
+    (tmp_path / "b\n.vams").write_text("real unused;\n")
+    (tmp_path / "mine.vams").symlink_to("b\n.vams")
+    library = load_library(read_choice(TABLE, "d.toml"), tmp_path)
+    assert [path for path, _ in library.files] == ["device/mine.vams", "device/user.va"]
+    assert library.entries == (("device/user.va", ""),)
+
+
 MODULES = {
     "another module": (
         module(READ, header="module users(p, n);"),

@@ -8,6 +8,7 @@ from pathlib import Path
 from ohmweave.circuit import Library
 from ohmweave.devices.file import ModelChoice
 from ohmweave.errors import NetlistError
+from ohmweave.models.reading import name_below
 from ohmweave.models.verilog import load_verilog
 from ohmweave.netlist import cards, scan
 from ohmweave.registry import nearest
@@ -47,20 +48,20 @@ def load_library(choice: ModelChoice, folder: Path) -> Library:
     if choice.file.endswith(".va"):
         return load_verilog(choice, folder, FOLDER)
     main = folder / choice.file
-    root = main.resolve().parent
     texts: dict[str, str] = {}
     entries = []
     for name in (*choice.include, choice.file):
         path = folder / name
-        if not path.resolve().is_relative_to(root):
+        inside = name_below(path, main)
+        if inside is None:
             raise NetlistError(
                 f"expected a file beside {main.name} or below, found one elsewhere",
                 where=name,
                 remedy="move it into the model file's folder",
             )
         for file in _scanned(path, name):
-            texts[file.resolve().relative_to(root).as_posix()] = _read(file, name)
-        entries.append((path.resolve().relative_to(root).as_posix(), choice.section if name == choice.file else ""))
+            texts[name_below(file, main) or file.name] = _read(file, name)
+        entries.append((inside, choice.section if name == choice.file else ""))
     headers = [_header(place, card) for place, card in _judged(entries, texts) if _kind(card) == ".subckt"]
     model = _model(choice, headers, main.name)
     return Library(
@@ -145,6 +146,12 @@ def _taken(
             continue
         elif kind in {".include", ".inc", ".incl", ".lib"}:
             target = _target(path, words[1])
+            if target not in texts:
+                raise NetlistError(
+                    f"expected an include of a file beside the model or below, found {words[1]!r}",
+                    where=f"{path}:{number}",
+                    remedy="write its path relative to the file that includes it",
+                )
             yield from _taken(target, words[2] if len(words) > 2 else "", texts, (*above, (path, section)))
         else:
             yield f"{path}:{number}", card

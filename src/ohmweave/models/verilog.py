@@ -11,6 +11,7 @@ from pathlib import Path
 from ohmweave.circuit import Library
 from ohmweave.devices.file import ModelChoice
 from ohmweave.errors import NetlistError
+from ohmweave.models.reading import name_below
 from ohmweave.registry import nearest
 
 __all__ = ["HEADERS", "judge", "load_verilog", "remarks"]
@@ -55,20 +56,18 @@ def load_verilog(choice: ModelChoice, folder: Path, at: str) -> Library:
             remedy="remove them from [device]",
         )
     texts: dict[str, str] = {}
-    _collect(main, main.name, main.resolve().parent, texts, 0)
+    _collect(main, main.name, main, texts, 0)
     ports = _module(choice, "\n".join(_bare(text) for text in texts.values()), main.name)
-    first = main.resolve().name
     files = tuple((f"{at}/{path}", text) for path, text in sorted(texts.items()))
-    return Library(files, ((f"{at}/{first}", ""),), (), ports)
+    return Library(files, ((f"{at}/{main.name}", ""),), (), ports)
 
 
-def _collect(path: Path, where: str, root: Path, texts: dict[str, str], depth: int) -> None:
-    resolved = path.resolve()
-    if not resolved.is_relative_to(root):
+def _collect(path: Path, where: str, main: Path, texts: dict[str, str], depth: int) -> None:
+    name = name_below(path, main)
+    if name is None:
         raise NetlistError(
             "expected a file beside the model or below, found one outside", where=where, remedy="move it there"
         )
-    name = resolved.relative_to(root).as_posix()
     if name in texts:
         return
     if depth > _DEEPEST:
@@ -83,7 +82,7 @@ def _collect(path: Path, where: str, root: Path, texts: dict[str, str], depth: i
     except OSError as error:
         raise NetlistError(f"cannot be read: {error.strerror}", where=where, remedy="check the path") from error
     for place, target in judge(text, where):
-        _collect(path.parent / target, f"{place}: {target}", root, texts, depth + 1)
+        _collect(path.parent / target, f"{place}: {target}", main, texts, depth + 1)
 
 
 def judge(text: str, where: str) -> list[tuple[str, str]]:
