@@ -1,5 +1,6 @@
 """Users' model files and the table that names them: read without being run, and told what is wrong with them."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from ohmweave.circuit import Library
 from ohmweave.errors import UserError
 from ohmweave.models import load_library, read_choice
+from ohmweave.netlist import scan
 from ohmweave.netlist.held import held
 
 HERE = Path(__file__).parent / "models"
@@ -272,6 +274,18 @@ def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
     assert refusal(tmp_path, PLAIN) == (
         "user.sub: expected a model file of at most 16777216 bytes, found 1099511627776; split it"
     )
+
+
+def test_what_is_no_plain_file_is_not_read(tmp_path: Path) -> None:
+    what = "expected a plain file, found a device, a pipe or a folder; check the path"
+    (tmp_path / "user.sub").symlink_to("/dev/zero")
+    assert refusal(tmp_path, PLAIN) == f"user.sub: {what}"
+    (tmp_path / "top.sub").write_text(".include pipe\n")
+    os.mkfifo(tmp_path / "pipe")
+    assert refusal(tmp_path, {**PLAIN, "file": "top.sub"}) == f"top.sub:1: pipe: {what}"
+    with pytest.raises(UserError) as caught:
+        scan(tmp_path / "top.sub")
+    assert str(caught.value) == f"top.sub:1: pipe: {what}"
 
 
 def test_a_missing_section_is_told(tmp_path: Path) -> None:

@@ -3,12 +3,13 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from ohmweave.circuit import Library
 from ohmweave.devices.file import ModelChoice
 from ohmweave.errors import NetlistError
-from ohmweave.models.reading import name_below
+from ohmweave.models.reading import name_below, read_text
 from ohmweave.models.verilog import load_verilog
 from ohmweave.netlist import cards, scan
 from ohmweave.registry import nearest
@@ -59,8 +60,7 @@ def load_library(choice: ModelChoice, folder: Path) -> Library:
                 where=name,
                 remedy="move it into the model file's folder",
             )
-        for file in _scanned(path, name):
-            texts[name_below(file, main) or file.name] = _read(file, name)
+        scan(path, name, read=partial(_read, main, texts))
         entries.append((inside, choice.section if name == choice.file else ""))
     headers = [_header(place, card) for place, card in _judged(entries, texts) if _kind(card) == ".subckt"]
     model = _model(choice, headers, main.name)
@@ -72,31 +72,11 @@ def load_library(choice: ModelChoice, folder: Path) -> Library:
     )
 
 
-def _scanned(path: Path, name: str) -> tuple[Path, ...]:
-    try:
-        size = path.stat().st_size
-    except OSError as error:
-        raise NetlistError(f"cannot be read: {error.strerror}", where=name, remedy="check the path") from error
-    if size > _LARGEST:
-        raise NetlistError(
-            f"expected a model file of at most {_LARGEST} bytes, found {size}", where=name, remedy="split it"
-        )
-    return scan(path, name)
-
-
-def _read(file: Path, name: str) -> str:
-    try:
-        with file.open("rb") as stream:
-            content = stream.read(_LARGEST + 1)
-    except OSError as error:
-        raise NetlistError(f"cannot be read: {error.strerror}", where=name, remedy="check the path") from error
-    if len(content) > _LARGEST:
-        raise NetlistError(
-            f"expected a model file of at most {_LARGEST} bytes, found {file.name} larger",
-            where=name,
-            remedy="split it",
-        )
-    return content.decode("latin-1").replace("\r\n", "\n")
+def _read(main: Path, texts: dict[str, str], path: Path, where: str) -> list[str]:
+    """The lines of a file, which the library keeps as they are judged."""
+    text = read_text(path, where, _LARGEST)
+    texts[name_below(path, main) or path.name] = text
+    return text.split("\n")
 
 
 def _judged(entries: list[tuple[str, str]], texts: dict[str, str]) -> Iterator[tuple[str, str]]:

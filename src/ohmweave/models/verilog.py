@@ -11,7 +11,7 @@ from pathlib import Path
 from ohmweave.circuit import Library
 from ohmweave.devices.file import ModelChoice
 from ohmweave.errors import NetlistError
-from ohmweave.models.reading import name_below
+from ohmweave.models.reading import name_below, read_text
 from ohmweave.registry import nearest
 
 __all__ = ["HEADERS", "judge", "load_verilog", "remarks"]
@@ -33,6 +33,12 @@ _REFUSED = (
     (re.compile(r"\b(?:transition|slew|absdelay|last_crossing)\s*\("), "write it with ddt() of a state's voltage"),
     (re.compile(r"\b(?:laplace|zi)_[a-z]+\s*\("), "write it with ddt() of a state's voltage"),
 )
+# Comments and strings, the last one perhaps without its end.
+_SKIPPED = re.compile(r'//[^\n]*|/\*.*?(?:\*/|\Z)|"[^"\n]*(?:"|(?=\n)|\Z)', re.DOTALL)
+_CLEAR = re.compile(r'//.*|/\*.*\*/|"(?:[^"\\]|\\[A-Za-z0-9])*"', re.DOTALL)
+_CLOSE = "close comments and strings, a string on its own line and without escaped quotes"
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+_OUTSIDE = re.compile(r"[^\t\n -~]|\\(?!\n)")
 _DEEPEST = 8
 _LARGEST = 16 * 2**20
 
@@ -72,15 +78,7 @@ def _collect(path: Path, where: str, main: Path, texts: dict[str, str], depth: i
         return
     if depth > _DEEPEST:
         raise NetlistError(f"expected at most {_DEEPEST} levels of includes", where=where, remedy="flatten the files")
-    try:
-        size = path.stat().st_size
-        if size > _LARGEST:
-            raise NetlistError(
-                f"expected a model file of at most {_LARGEST} bytes, found {size}", where=where, remedy="split it"
-            )
-        texts[name] = text = path.read_bytes().decode("latin-1")
-    except OSError as error:
-        raise NetlistError(f"cannot be read: {error.strerror}", where=where, remedy="check the path") from error
+    texts[name] = text = read_text(path, where, _LARGEST)
     for place, target in judge(text, where):
         _collect(path.parent / target, f"{place}: {target}", main, texts, depth + 1)
 
@@ -91,25 +89,44 @@ def judge(text: str, where: str) -> list[tuple[str, str]]:
     Raises:
         NetlistError: says file and line.
     """
-    included = []
+    _check_characters(text, where)
     bare = _bare(text)
-    for number, (line, whole) in enumerate(zip(bare.split("\n"), text.split("\n"), strict=True), 1):
-        place = f"{where}:{number}"
-        for directive in re.findall(r"`\s*include\b", line):
-            target = re.search(r'`\s*include\s*"([^"]*)"', whole)
-            name = target.group(1) if target else ""
-            if not re.fullmatch(r"[A-Za-z0-9_./+-]+", name):
-                raise _refuse(f"{directive} of {name!r}", place, "include plain paths beside the model")
-            if name not in HEADERS:
-                included.append((place, name))
-        for word in re.findall(r"\$([A-Za-z_]\w*)", line):
-            if word not in _FUNCTIONS:
-                raise _refuse(f"${word}", place, "a compact model reads no files, runs nothing and draws no chance")
+    included = [(place, name) for place, name in _includes(text, bare, where) if name not in HEADERS]
+    for found in re.finditer(r"\$([A-Za-z_]\w*)", bare):
+        if found.group(1) not in _FUNCTIONS:
+            remedy = "a compact model reads no files, runs nothing and draws no chance"
+            raise _refuse(found.group(), f"{where}:{_line(bare, found.start())}", remedy)
     for pattern, remedy in _REFUSED:
-        found = pattern.search(bare)
-        if found:
-            raise _refuse(" ".join(found.group().split()), f"{where}:{_line(bare, found.start())}", remedy)
+        again = pattern.search(bare)
+        if again:
+            raise _refuse(" ".join(again.group().split()), f"{where}:{_line(bare, again.start())}", remedy)
     return included
+
+
+def _check_characters(text: str, where: str) -> None:
+    """Refuse what two readers could take apart in two ways: then a comment of one is code of the other."""
+    for found in _SKIPPED.finditer(text):
+        if not _CLEAR.fullmatch(found.group()):
+            raise _refuse(found.group()[:20], f"{where}:{_line(text, found.start())}", _CLOSE)
+    harmful = _CONTROL.search(text) or _OUTSIDE.search(_bare(text))
+    if harmful:
+        place = f"{where}:{_line(text, harmful.start())}"
+        raise _refuse(harmful.group(), place, "write plain text: printable characters, in code ASCII alone")
+
+
+def _includes(text: str, bare: str, where: str) -> Iterator[tuple[str, str]]:
+    """The place and path of each include."""
+    coded, before = _bare(text, strings=True), 0
+    for found in re.finditer(r"`\s*include\b", bare):
+        line = _line(bare, found.start())
+        target = re.compile(r'\s*"([^"\n]*)"').match(coded, found.end())
+        name = target.group(1) if target else ""
+        if not re.fullmatch(r"[A-Za-z0-9_./+-]+", name):
+            raise _refuse(f"{found.group()} of {name!r}", f"{where}:{line}", "include plain paths beside the model")
+        if line == before:
+            raise _refuse(f"{found.group()} of {name!r}", f"{where}:{line}", "write one include a line")
+        before = line
+        yield f"{where}:{line}", name
 
 
 def _refuse(what: str, place: str, remedy: str) -> NetlistError:
@@ -135,13 +152,14 @@ def remarks(library: Library) -> tuple[str, ...]:
     )
 
 
-def _bare(text: str) -> str:
-    """The text with comments and strings blanked, line breaks kept."""
+def _bare(text: str, *, strings: bool = False) -> str:
+    """The text with comments, and strings unless they are to stay, blanked, line breaks kept."""
 
     def blank(match: re.Match[str]) -> str:
-        return re.sub(r"[^\n]", " ", match.group())
+        whole = match.group()
+        return whole if strings and whole[0] == '"' else re.sub(r"[^\n]", " ", whole)
 
-    return re.sub(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"', blank, text, flags=re.DOTALL)
+    return _SKIPPED.sub(blank, text)
 
 
 def _line(text: str, place: int) -> int:
