@@ -2,7 +2,9 @@
 
 import os
 import shutil
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -112,6 +114,33 @@ def test_no_include_hides_from_the_judge(case: str, tmp_path: Path) -> None:
     assert refusal(tmp_path) == message
 
 
+HEAVY = (
+    "from(",
+    ",",
+    "@" + " " * 999,
+    "module a() ",
+    "parameter ",
+    "parameter x=",
+    "(*",
+    "/*",
+    '"',
+    "from [a,",
+    "x = x ",
+)
+
+
+@pytest.mark.parametrize("piece", HEAVY)
+def test_the_largest_text_is_judged_in_little_time(piece: str, tmp_path: Path) -> None:
+    text = module(READ, "x1 = ", piece * (500_000 // len(piece)))
+    (tmp_path / "user.va").write_text(text)
+    before = time.process_time()
+    with suppress(UserError):
+        remarks(load_library(read_choice(TABLE, "d.toml"), tmp_path))
+    with_instance_parameter(text, "x")
+    # What is quadratic in the length would take minutes.
+    assert time.process_time() - before < 20.0
+
+
 def test_windows_lines_and_letters_in_comments_are_taken(tmp_path: Path) -> None:
     text = module("// \xb5m, \xc5", "`define TWICE(a) \\", "  (2 * a)", '$strobe("one\\n");', READ)
     (tmp_path / "user.va").write_text(text, encoding="latin-1", newline="\r\n")
@@ -146,7 +175,7 @@ def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
     with (tmp_path / "user.va").open("wb") as stream:
         stream.truncate(1 << 40)
     assert refusal(tmp_path) == (
-        "user.va: expected a model file of at most 16777216 bytes, found 1099511627776; split it"
+        "user.va: expected a model file of at most 1048576 bytes, found 1099511627776; split it"
     )
 
 

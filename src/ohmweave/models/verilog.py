@@ -28,8 +28,11 @@ _FUNCTIONS = frozenset(
     }
 )
 _REFUSED = (
-    (re.compile(r"\bfrom\s*[\[(][^:;\])]*,[^;\])]*[\])]"), "write a range with a colon: from [0:1]"),
-    (re.compile(r"@\s*\(?\s*(?:cross|above|timer)\b"), "a compact model has no events but initial_step and final_step"),
+    (re.compile(r"\bfrom\s*[\[(][^:;,()\[\]]*,[^;()\[\]]*[\])]"), "write a range with a colon: from [0:1]"),
+    (
+        re.compile(r"@\s*(?:\(\s*)?(?:cross|above|timer)\b"),
+        "a compact model has no events but initial_step and final_step",
+    ),
     (re.compile(r"\b(?:transition|slew|absdelay|last_crossing)\s*\("), "write it with ddt() of a state's voltage"),
     (re.compile(r"\b(?:laplace|zi)_[a-z]+\s*\("), "write it with ddt() of a state's voltage"),
 )
@@ -40,7 +43,7 @@ _CLOSE = "close comments and strings, a string on its own line and without escap
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _OUTSIDE = re.compile(r"[^\t\n -~]|\\(?!\n)")
 _DEEPEST = 8
-_LARGEST = 16 * 2**20
+_LARGEST = 2**20
 
 
 def load_verilog(choice: ModelChoice, folder: Path, at: str) -> Library:
@@ -182,7 +185,8 @@ def _module(choice: ModelChoice, bare: str, file: str) -> tuple[str, ...]:
             where=f"{file}: module {choice.name}",
             remedy="name the ports of the module in device.ports; only two-terminal devices can be used",
         )
-    declared = re.findall(r"\bparameter\s+(?:(?:real|integer)\s)?([^;]*);", body)
+    statements = (re.split(r"\bparameter\s+(?:(?:real|integer)\s)?", each, maxsplit=1) for each in body.split(";"))
+    declared = [each[1] for each in statements if len(each) > 1]
     known = [name for each in declared for name in re.findall(r"(?:^|,)\s*([A-Za-z_]\w*)\s*=", each)]
     if choice.state.parameter not in known:
         raise NetlistError(
@@ -194,7 +198,14 @@ def _module(choice: ModelChoice, bare: str, file: str) -> tuple[str, ...]:
 
 
 def _modules(bare: str) -> Iterator[tuple[str, tuple[tuple[str, ...], str]]]:
-    for found in re.finditer(r"\bmodule\s+([A-Za-z_]\w*)\s*\(([^)]*)\)(.*?)\bendmodule\b", bare, re.DOTALL):
-        name, ports, body = found.groups()
-        words = (port.split() for port in ports.split(","))
-        yield name, (tuple(word[-1] for word in words if word), body)
+    begun = -1
+    for word in re.finditer(r"\b(?:end)?module\b", bare):
+        if word.group() == "module":
+            begun = word.end()
+        elif begun >= 0:
+            found = re.match(r"\s+([A-Za-z_]\w*)\s*\(([^)]*)\)(.*)", bare[begun : word.start()], re.DOTALL)
+            begun = -1
+            if found:
+                name, ports, body = found.groups()
+                words = (port.split() for port in ports.split(","))
+                yield name, (tuple(each[-1] for each in words if each), body)
