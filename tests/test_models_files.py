@@ -306,6 +306,15 @@ def test_sections_that_take_each_other_are_told(tmp_path: Path) -> None:
     )
 
 
+def test_sections_that_double_and_double_again_are_told(tmp_path: Path) -> None:
+    pairs = (f".lib s{n}\n" + f".lib user.sub s{n + 1}\n" * 2 + ".endl\n" for n in range(25))
+    (tmp_path / "user.sub").write_text("".join(pairs) + ".lib s25\n.endl\n")
+    assert refusal(tmp_path, {**PLAIN, "section": "s0"}) == (
+        "user.sub: expected includes of at most 67108864 characters in all, found more; "
+        "include each file and section once"
+    )
+
+
 def test_a_cycle_through_several_files_is_told(tmp_path: Path) -> None:
     for name, target in (("user", "a"), ("a", "b"), ("b", "a")):
         (tmp_path / f"{name}.sub").write_text(f".include {target}.sub\n")

@@ -1,6 +1,7 @@
 """Model files: scanned, read into memory, and asked for the subcircuit that is the device."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +20,8 @@ __all__ = ["FOLDER", "load_library"]
 FOLDER = "device"
 _LARGEST = 16 * 2**20
 _DEEPEST = 32
+# All text that includes and sections may come to, characters; each counts for some even if it is empty.
+_MOST, _EACH = 64 * 2**20, 10_000
 _OUTSIDE = frozenset({".subckt", ".ends", ".param", ".model", ".func", ".end"})
 _FOR_ALL = frozenset({".option", ".options", ".global"})
 
@@ -81,9 +84,9 @@ def _read(main: Path, texts: dict[str, str], path: Path, where: str) -> list[str
 
 def _judged(entries: list[tuple[str, str]], texts: dict[str, str]) -> Iterator[tuple[str, str]]:
     """Every card that a netlist takes of the files; outside of subcircuits only definitions are let through."""
-    depth = 0
+    depth, taken = 0, Counter[str]()
     for path, section in dict.fromkeys(entries):
-        for place, card in _taken(path, section, texts, ()):
+        for place, card in _taken(path, section, texts, taken, ()):
             kind = _kind(card)
             depth += (kind == ".subckt") - (kind == ".ends")
             if kind in _FOR_ALL:
@@ -104,7 +107,7 @@ def _judged(entries: list[tuple[str, str]], texts: dict[str, str]) -> Iterator[t
 
 
 def _taken(
-    path: str, section: str, texts: dict[str, str], above: tuple[tuple[str, str], ...]
+    path: str, section: str, texts: dict[str, str], taken: Counter[str], above: tuple[tuple[str, str], ...]
 ) -> Iterator[tuple[str, str]]:
     """The cards of a file, or of a section of it, includes followed."""
     if (path, section) in above or len(above) > _DEEPEST:
@@ -112,6 +115,13 @@ def _taken(
             f"expected includes that come to an end, found section {section!r} within itself",
             where=path,
             remedy="remove the include",
+        )
+    taken[path] += len(texts[path]) + _EACH
+    if taken.total() > _MOST:
+        raise NetlistError(
+            f"expected includes of at most {_MOST} characters in all, found more",
+            where=path,
+            remedy="include each file and section once",
         )
     open_section, found = "", not section
     for number, card in cards(texts[path].split("\n"), path):
@@ -132,7 +142,7 @@ def _taken(
                     where=f"{path}:{number}",
                     remedy="write its path relative to the file that includes it",
                 )
-            yield from _taken(target, words[2] if len(words) > 2 else "", texts, (*above, (path, section)))
+            yield from _taken(target, words[2] if len(words) > 2 else "", texts, taken, (*above, (path, section)))
         else:
             yield f"{path}:{number}", card
     if not found:
