@@ -1,8 +1,11 @@
 """Users' Verilog-A models: linted by line, compiled, loaded, measured; without a compiler that is told."""
 
+import os
 import shutil
 import subprocess
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -83,9 +86,101 @@ def test_what_a_compact_model_may_not_hold_is_told_by_line(case: str, tmp_path: 
     assert refusal(tmp_path) == message
 
 
+CLOSED = "close comments and strings, a string on its own line and without escaped quotes"
+CHARACTERS = "write plain text: printable characters, in code ASCII alone"
+GATE = {
+    "two includes on a line": (
+        '`include "disciplines.vams" `include "/etc/passwd"',
+        told("`include of '/etc/passwd'", "write one include a line").replace("found '", 'found "').replace("';", '";'),
+    ),
+    "an include behind one in a comment": ('/* `include "disciplines.vams" */ `include "/etc/passwd"', OUTSIDE),
+    "an include behind one in a string": (
+        '$strobe("`include", "disciplines.vams"); `include "/etc/passwd"',
+        OUTSIDE,
+    ),
+    "an include over two lines": ('`include // "disciplines.vams"\n"/etc/passwd"', OUTSIDE),
+    "an include behind a carriage return": ('//x\r`include "/etc/passwd"', told(r"\r", CHARACTERS)),
+    "a form feed": ("//x\x0c", told(r"\x0c", CHARACTERS)),
+    "an include behind an escaped name": (r'\a// `include "/etc/passwd"', told(r"\\", CHARACTERS)),
+    "a string over two lines": ('$strobe("\n" `include "/etc/passwd"\n");', told('"', CLOSED)),
+    "an escaped quote": (r'$strobe("\" `include "/etc/passwd" ");', told(r'"\\"', CLOSED)),
+    "an escaped backslash": (r'$strobe("\\" `include "/etc/passwd" ");', told(r'"\\\\"', CLOSED)),
+    "a comment without end": ("/*/ x", told("/*/ x\\nI(p, n) <+ 1e-", CLOSED)),
+    "a letter that is no ASCII": ("\xb5 = 1;", told("\xb5", CHARACTERS)),
+    "an include by macro": ("`include `FILE", SPACED.replace("a b", "")),
+}
+
+
+@pytest.mark.parametrize("case", GATE)
+def test_no_include_hides_from_the_judge(case: str, tmp_path: Path) -> None:
+    line, message = GATE[case]
+    (tmp_path / "user.va").write_text(module(line, READ), encoding="latin-1", newline="")
+    assert refusal(tmp_path) == message
+
+
+HEAVY = (
+    "from(",
+    ",",
+    "@" + " " * 999,
+    "module a() ",
+    "parameter ",
+    "parameter x=",
+    "(*",
+    "/*",
+    '"',
+    "from [a,",
+    "x = x ",
+)
+
+
+@pytest.mark.parametrize("piece", HEAVY)
+def test_the_largest_text_is_judged_in_little_time(piece: str, tmp_path: Path) -> None:
+    text = module(READ, "x1 = ", piece * (500_000 // len(piece)))
+    (tmp_path / "user.va").write_text(text)
+    before = time.process_time()
+    with suppress(UserError):
+        remarks(load_library(read_choice(TABLE, "d.toml"), tmp_path))
+    with_instance_parameter(text, "x")
+    # What is quadratic in the length would take minutes.
+    assert time.process_time() - before < 20.0
+
+
+def test_windows_lines_and_letters_in_comments_are_taken(tmp_path: Path) -> None:
+    text = module("// \xb5m, \xc5", "`define TWICE(a) \\", "  (2 * a)", '$strobe("one\\n");', READ)
+    (tmp_path / "user.va").write_text(text, encoding="latin-1", newline="\r\n")
+    assert load_library(read_choice(TABLE, "d.toml"), tmp_path).files == (("device/user.va", text),)
+
+
 def test_comments_and_strings_are_not_judged(tmp_path: Path) -> None:
     (tmp_path / "user.va").write_text(module(READ, "// $random", '/* $fopen\n@(cross */ $strobe("$system");'))
     assert load_library(read_choice(TABLE, "d.toml"), tmp_path).ports == ("p", "n")
+
+
+def test_a_link_is_known_by_its_own_name_whatever_it_points_to(tmp_path: Path) -> None:
+    (tmp_path / "a\n.va").write_text(module('`include "mine.vams"', READ))
+    (tmp_path / "user.va").symlink_to("a\n.va")
+    (tmp_path / "b\n.vams").write_text("real unused;\n")
+    (tmp_path / "mine.vams").symlink_to("b\n.vams")
+    library = load_library(read_choice(TABLE, "d.toml"), tmp_path)
+    assert [path for path, _ in library.files] == ["device/mine.vams", "device/user.va"]
+    assert library.entries == (("device/user.va", ""),)
+
+
+def test_what_is_no_plain_file_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "user.va").write_text(module('`include "mine.vams"', READ))
+    os.mkfifo(tmp_path / "mine.vams")
+    what = "expected a plain file, found a device, a pipe or a folder; check the path"
+    assert refusal(tmp_path) == f"user.va:6: mine.vams: {what}"
+    (tmp_path / "zero.va").symlink_to("/dev/zero")
+    assert refusal(tmp_path, file="zero.va") == f"zero.va: {what}"
+
+
+def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "user.va").open("wb") as stream:
+        stream.truncate(1 << 40)
+    assert refusal(tmp_path) == (
+        "user.va: expected a model file of at most 1048576 bytes, found 1099511627776; split it"
+    )
 
 
 MODULES = {

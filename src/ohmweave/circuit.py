@@ -44,6 +44,7 @@ __all__ = [
 ]
 
 _SAFE = re.compile(r"[a-z][a-z0-9_]*")
+_PATH = re.compile(r"[A-Za-z0-9_./+-]+")
 
 
 class Law(Protocol):
@@ -182,12 +183,24 @@ class Library:
             the whole file is meant.
         cells: names of the subcircuits that they define, in lower case.
         ports: the model's ports, in the order of the file.
+
+    Raises:
+        ValueError: a path or a section that a netlist could not hold as it is, a path that leads elsewhere.
     """
 
     files: tuple[tuple[str, str], ...]
     entries: tuple[tuple[str, str], ...]
     cells: tuple[str, ...]
     ports: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        # Netlists name them without quotes: any other character could end the line.
+        for path in (path for path, _ in (*self.files, *self.entries)):
+            if not _PATH.fullmatch(path) or path.startswith("/") or ".." in path.split("/"):
+                raise ValueError(f"expected the plain path of a model file, found {path!r}")
+        for _, section in self.entries:
+            if not re.fullmatch(r"\w*", section, re.ASCII):
+                raise ValueError(f"expected a plain section, found {section!r}")
 
     @cached_property
     def digest(self) -> str:

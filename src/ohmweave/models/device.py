@@ -10,6 +10,7 @@ from ohmweave.devices.file import FileDevice, ModelChoice
 from ohmweave.errors import DesignError, OhmweaveError
 from ohmweave.models.choice import read_choice, read_quantity
 from ohmweave.models.files import FOLDER, load_library
+from ohmweave.models.reading import name_below
 from ohmweave.models.stored import read_characterisation, stored_path, write_characterisation
 
 __all__ = ["load_device", "write_device"]
@@ -76,8 +77,6 @@ def _levels(value: object) -> int:
 
 def _moved(choice: ModelChoice, folder: Path) -> ModelChoice:
     """The choice with its paths as the library has them."""
-    root = (folder / choice.file).resolve().parent
-    file, *include = (
-        f"{FOLDER}/{(folder / name).resolve().relative_to(root).as_posix()}" for name in (choice.file, *choice.include)
-    )
+    main = folder / choice.file
+    file, *include = (f"{FOLDER}/{name_below(folder / name, main)}" for name in (choice.file, *choice.include))
     return replace(choice, file=file, include=tuple(include))

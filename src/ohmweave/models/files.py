@@ -1,13 +1,16 @@
 """Model files: scanned, read into memory, and asked for the subcircuit that is the device."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from ohmweave.circuit import Library
 from ohmweave.devices.file import ModelChoice
 from ohmweave.errors import NetlistError
+from ohmweave.models.reading import name_below, read_text
 from ohmweave.models.verilog import load_verilog
 from ohmweave.netlist import cards, scan
 from ohmweave.registry import nearest
@@ -17,6 +20,8 @@ __all__ = ["FOLDER", "load_library"]
 FOLDER = "device"
 _LARGEST = 16 * 2**20
 _DEEPEST = 32
+# All text that includes and sections may come to, characters; each counts for some even if it is empty.
+_MOST, _EACH = 64 * 2**20, 10_000
 _OUTSIDE = frozenset({".subckt", ".ends", ".param", ".model", ".func", ".end"})
 _FOR_ALL = frozenset({".option", ".options", ".global"})
 
@@ -47,20 +52,19 @@ def load_library(choice: ModelChoice, folder: Path) -> Library:
     if choice.file.endswith(".va"):
         return load_verilog(choice, folder, FOLDER)
     main = folder / choice.file
-    root = main.resolve().parent
     texts: dict[str, str] = {}
     entries = []
     for name in (*choice.include, choice.file):
         path = folder / name
-        if not path.resolve().is_relative_to(root):
+        inside = name_below(path, main)
+        if inside is None:
             raise NetlistError(
                 f"expected a file beside {main.name} or below, found one elsewhere",
                 where=name,
                 remedy="move it into the model file's folder",
             )
-        for file in _scanned(path, name):
-            texts[file.resolve().relative_to(root).as_posix()] = _read(file, name)
-        entries.append((path.resolve().relative_to(root).as_posix(), choice.section if name == choice.file else ""))
+        scan(path, name, read=partial(_read, main, texts))
+        entries.append((inside, choice.section if name == choice.file else ""))
     headers = [_header(place, card) for place, card in _judged(entries, texts) if _kind(card) == ".subckt"]
     model = _model(choice, headers, main.name)
     return Library(
@@ -71,38 +75,18 @@ def load_library(choice: ModelChoice, folder: Path) -> Library:
     )
 
 
-def _scanned(path: Path, name: str) -> tuple[Path, ...]:
-    try:
-        size = path.stat().st_size
-    except OSError as error:
-        raise NetlistError(f"cannot be read: {error.strerror}", where=name, remedy="check the path") from error
-    if size > _LARGEST:
-        raise NetlistError(
-            f"expected a model file of at most {_LARGEST} bytes, found {size}", where=name, remedy="split it"
-        )
-    return scan(path, name)
-
-
-def _read(file: Path, name: str) -> str:
-    try:
-        with file.open("rb") as stream:
-            content = stream.read(_LARGEST + 1)
-    except OSError as error:
-        raise NetlistError(f"cannot be read: {error.strerror}", where=name, remedy="check the path") from error
-    if len(content) > _LARGEST:
-        raise NetlistError(
-            f"expected a model file of at most {_LARGEST} bytes, found {file.name} larger",
-            where=name,
-            remedy="split it",
-        )
-    return content.decode("latin-1").replace("\r\n", "\n")
+def _read(main: Path, texts: dict[str, str], path: Path, where: str) -> list[str]:
+    """The lines of a file, which the library keeps as they are judged."""
+    text = read_text(path, where, _LARGEST)
+    texts[name_below(path, main) or path.name] = text
+    return text.split("\n")
 
 
 def _judged(entries: list[tuple[str, str]], texts: dict[str, str]) -> Iterator[tuple[str, str]]:
     """Every card that a netlist takes of the files; outside of subcircuits only definitions are let through."""
-    depth = 0
+    depth, taken = 0, Counter[str]()
     for path, section in dict.fromkeys(entries):
-        for place, card in _taken(path, section, texts, ()):
+        for place, card in _taken(path, section, texts, taken, ()):
             kind = _kind(card)
             depth += (kind == ".subckt") - (kind == ".ends")
             if kind in _FOR_ALL:
@@ -123,7 +107,7 @@ def _judged(entries: list[tuple[str, str]], texts: dict[str, str]) -> Iterator[t
 
 
 def _taken(
-    path: str, section: str, texts: dict[str, str], above: tuple[tuple[str, str], ...]
+    path: str, section: str, texts: dict[str, str], taken: Counter[str], above: tuple[tuple[str, str], ...]
 ) -> Iterator[tuple[str, str]]:
     """The cards of a file, or of a section of it, includes followed."""
     if (path, section) in above or len(above) > _DEEPEST:
@@ -131,6 +115,13 @@ def _taken(
             f"expected includes that come to an end, found section {section!r} within itself",
             where=path,
             remedy="remove the include",
+        )
+    taken[path] += len(texts[path]) + _EACH
+    if taken.total() > _MOST:
+        raise NetlistError(
+            f"expected includes of at most {_MOST} characters in all, found more",
+            where=path,
+            remedy="include each file and section once",
         )
     open_section, found = "", not section
     for number, card in cards(texts[path].split("\n"), path):
@@ -145,7 +136,13 @@ def _taken(
             continue
         elif kind in {".include", ".inc", ".incl", ".lib"}:
             target = _target(path, words[1])
-            yield from _taken(target, words[2] if len(words) > 2 else "", texts, (*above, (path, section)))
+            if target not in texts:
+                raise NetlistError(
+                    f"expected an include of a file beside the model or below, found {words[1]!r}",
+                    where=f"{path}:{number}",
+                    remedy="write its path relative to the file that includes it",
+                )
+            yield from _taken(target, words[2] if len(words) > 2 else "", texts, taken, (*above, (path, section)))
         else:
             yield f"{path}:{number}", card
     if not found:

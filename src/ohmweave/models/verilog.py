@@ -11,6 +11,7 @@ from pathlib import Path
 from ohmweave.circuit import Library
 from ohmweave.devices.file import ModelChoice
 from ohmweave.errors import NetlistError
+from ohmweave.models.reading import name_below, read_text
 from ohmweave.registry import nearest
 
 __all__ = ["HEADERS", "judge", "load_verilog", "remarks"]
@@ -27,13 +28,22 @@ _FUNCTIONS = frozenset(
     }
 )
 _REFUSED = (
-    (re.compile(r"\bfrom\s*[\[(][^:;\])]*,[^;\])]*[\])]"), "write a range with a colon: from [0:1]"),
-    (re.compile(r"@\s*\(?\s*(?:cross|above|timer)\b"), "a compact model has no events but initial_step and final_step"),
+    (re.compile(r"\bfrom\s*[\[(][^:;,()\[\]]*,[^;()\[\]]*[\])]"), "write a range with a colon: from [0:1]"),
+    (
+        re.compile(r"@\s*(?:\(\s*)?(?:cross|above|timer)\b"),
+        "a compact model has no events but initial_step and final_step",
+    ),
     (re.compile(r"\b(?:transition|slew|absdelay|last_crossing)\s*\("), "write it with ddt() of a state's voltage"),
     (re.compile(r"\b(?:laplace|zi)_[a-z]+\s*\("), "write it with ddt() of a state's voltage"),
 )
+# Comments and strings, the last one perhaps without its end.
+_SKIPPED = re.compile(r'//[^\n]*|/\*.*?(?:\*/|\Z)|"[^"\n]*(?:"|(?=\n)|\Z)', re.DOTALL)
+_CLEAR = re.compile(r'//.*|/\*.*\*/|"(?:[^"\\]|\\[A-Za-z0-9])*"', re.DOTALL)
+_CLOSE = "close comments and strings, a string on its own line and without escaped quotes"
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+_OUTSIDE = re.compile(r"[^\t\n -~]|\\(?!\n)")
 _DEEPEST = 8
-_LARGEST = 16 * 2**20
+_LARGEST = 2**20
 
 
 def load_verilog(choice: ModelChoice, folder: Path, at: str) -> Library:
@@ -55,35 +65,25 @@ def load_verilog(choice: ModelChoice, folder: Path, at: str) -> Library:
             remedy="remove them from [device]",
         )
     texts: dict[str, str] = {}
-    _collect(main, main.name, main.resolve().parent, texts, 0)
+    _collect(main, main.name, main, texts, 0)
     ports = _module(choice, "\n".join(_bare(text) for text in texts.values()), main.name)
-    first = main.resolve().name
     files = tuple((f"{at}/{path}", text) for path, text in sorted(texts.items()))
-    return Library(files, ((f"{at}/{first}", ""),), (), ports)
+    return Library(files, ((f"{at}/{main.name}", ""),), (), ports)
 
 
-def _collect(path: Path, where: str, root: Path, texts: dict[str, str], depth: int) -> None:
-    resolved = path.resolve()
-    if not resolved.is_relative_to(root):
+def _collect(path: Path, where: str, main: Path, texts: dict[str, str], depth: int) -> None:
+    name = name_below(path, main)
+    if name is None:
         raise NetlistError(
             "expected a file beside the model or below, found one outside", where=where, remedy="move it there"
         )
-    name = resolved.relative_to(root).as_posix()
     if name in texts:
         return
     if depth > _DEEPEST:
         raise NetlistError(f"expected at most {_DEEPEST} levels of includes", where=where, remedy="flatten the files")
-    try:
-        size = path.stat().st_size
-        if size > _LARGEST:
-            raise NetlistError(
-                f"expected a model file of at most {_LARGEST} bytes, found {size}", where=where, remedy="split it"
-            )
-        texts[name] = text = path.read_bytes().decode("latin-1")
-    except OSError as error:
-        raise NetlistError(f"cannot be read: {error.strerror}", where=where, remedy="check the path") from error
+    texts[name] = text = read_text(path, where, _LARGEST)
     for place, target in judge(text, where):
-        _collect(path.parent / target, f"{place}: {target}", root, texts, depth + 1)
+        _collect(path.parent / target, f"{place}: {target}", main, texts, depth + 1)
 
 
 def judge(text: str, where: str) -> list[tuple[str, str]]:
@@ -92,25 +92,44 @@ def judge(text: str, where: str) -> list[tuple[str, str]]:
     Raises:
         NetlistError: says file and line.
     """
-    included = []
+    _check_characters(text, where)
     bare = _bare(text)
-    for number, (line, whole) in enumerate(zip(bare.split("\n"), text.split("\n"), strict=True), 1):
-        place = f"{where}:{number}"
-        for directive in re.findall(r"`\s*include\b", line):
-            target = re.search(r'`\s*include\s*"([^"]*)"', whole)
-            name = target.group(1) if target else ""
-            if not re.fullmatch(r"[A-Za-z0-9_./+-]+", name):
-                raise _refuse(f"{directive} of {name!r}", place, "include plain paths beside the model")
-            if name not in HEADERS:
-                included.append((place, name))
-        for word in re.findall(r"\$([A-Za-z_]\w*)", line):
-            if word not in _FUNCTIONS:
-                raise _refuse(f"${word}", place, "a compact model reads no files, runs nothing and draws no chance")
+    included = [(place, name) for place, name in _includes(text, bare, where) if name not in HEADERS]
+    for found in re.finditer(r"\$([A-Za-z_]\w*)", bare):
+        if found.group(1) not in _FUNCTIONS:
+            remedy = "a compact model reads no files, runs nothing and draws no chance"
+            raise _refuse(found.group(), f"{where}:{_line(bare, found.start())}", remedy)
     for pattern, remedy in _REFUSED:
-        found = pattern.search(bare)
-        if found:
-            raise _refuse(" ".join(found.group().split()), f"{where}:{_line(bare, found.start())}", remedy)
+        again = pattern.search(bare)
+        if again:
+            raise _refuse(" ".join(again.group().split()), f"{where}:{_line(bare, again.start())}", remedy)
     return included
+
+
+def _check_characters(text: str, where: str) -> None:
+    """Refuse what two readers could take apart in two ways: then a comment of one is code of the other."""
+    for found in _SKIPPED.finditer(text):
+        if not _CLEAR.fullmatch(found.group()):
+            raise _refuse(found.group()[:20], f"{where}:{_line(text, found.start())}", _CLOSE)
+    harmful = _CONTROL.search(text) or _OUTSIDE.search(_bare(text))
+    if harmful:
+        place = f"{where}:{_line(text, harmful.start())}"
+        raise _refuse(harmful.group(), place, "write plain text: printable characters, in code ASCII alone")
+
+
+def _includes(text: str, bare: str, where: str) -> Iterator[tuple[str, str]]:
+    """The place and path of each include."""
+    coded, before = _bare(text, strings=True), 0
+    for found in re.finditer(r"`\s*include\b", bare):
+        line = _line(bare, found.start())
+        target = re.compile(r'\s*"([^"\n]*)"').match(coded, found.end())
+        name = target.group(1) if target else ""
+        if not re.fullmatch(r"[A-Za-z0-9_./+-]+", name):
+            raise _refuse(f"{found.group()} of {name!r}", f"{where}:{line}", "include plain paths beside the model")
+        if line == before:
+            raise _refuse(f"{found.group()} of {name!r}", f"{where}:{line}", "write one include a line")
+        before = line
+        yield f"{where}:{line}", name
 
 
 def _refuse(what: str, place: str, remedy: str) -> NetlistError:
@@ -136,13 +155,14 @@ def remarks(library: Library) -> tuple[str, ...]:
     )
 
 
-def _bare(text: str) -> str:
-    """The text with comments and strings blanked, line breaks kept."""
+def _bare(text: str, *, strings: bool = False) -> str:
+    """The text with comments, and strings unless they are to stay, blanked, line breaks kept."""
 
     def blank(match: re.Match[str]) -> str:
-        return re.sub(r"[^\n]", " ", match.group())
+        whole = match.group()
+        return whole if strings and whole[0] == '"' else re.sub(r"[^\n]", " ", whole)
 
-    return re.sub(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"', blank, text, flags=re.DOTALL)
+    return _SKIPPED.sub(blank, text)
 
 
 def _line(text: str, place: int) -> int:
@@ -165,7 +185,8 @@ def _module(choice: ModelChoice, bare: str, file: str) -> tuple[str, ...]:
             where=f"{file}: module {choice.name}",
             remedy="name the ports of the module in device.ports; only two-terminal devices can be used",
         )
-    declared = re.findall(r"\bparameter\s+(?:(?:real|integer)\s)?([^;]*);", body)
+    statements = (re.split(r"\bparameter\s+(?:(?:real|integer)\s)?", each, maxsplit=1) for each in body.split(";"))
+    declared = [each[1] for each in statements if len(each) > 1]
     known = [name for each in declared for name in re.findall(r"(?:^|,)\s*([A-Za-z_]\w*)\s*=", each)]
     if choice.state.parameter not in known:
         raise NetlistError(
@@ -177,7 +198,14 @@ def _module(choice: ModelChoice, bare: str, file: str) -> tuple[str, ...]:
 
 
 def _modules(bare: str) -> Iterator[tuple[str, tuple[tuple[str, ...], str]]]:
-    for found in re.finditer(r"\bmodule\s+([A-Za-z_]\w*)\s*\(([^)]*)\)(.*?)\bendmodule\b", bare, re.DOTALL):
-        name, ports, body = found.groups()
-        words = (port.split() for port in ports.split(","))
-        yield name, (tuple(word[-1] for word in words if word), body)
+    begun = -1
+    for word in re.finditer(r"\b(?:end)?module\b", bare):
+        if word.group() == "module":
+            begun = word.end()
+        elif begun >= 0:
+            found = re.match(r"\s+([A-Za-z_]\w*)\s*\(([^)]*)\)(.*)", bare[begun : word.start()], re.DOTALL)
+            begun = -1
+            if found:
+                name, ports, body = found.groups()
+                words = (port.split() for port in ports.split(","))
+                yield name, (tuple(each[-1] for each in words if each), body)

@@ -5,7 +5,9 @@ star and a hash. So a file is judged by what is allowed, card by card, before an
 """
 
 import re
-from collections.abc import Iterable, Iterator
+import stat
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 from ohmweave.errors import NetlistError
@@ -31,13 +33,20 @@ _DEEPEST = 8
 _REMEDY = "remove it: a circuit file may hold circuit only, analyses are ohmweave's own"
 
 
-def scan(source: Path | str, where: str = "", *, modules: tuple[str, ...] = ()) -> tuple[Path, ...]:
+_Read = Callable[[Path, str], Iterable[str]]
+_Judge = Callable[[Path, str], list[tuple[str, str, bool]]]
+
+
+def scan(
+    source: Path | str, where: str = "", *, modules: tuple[str, ...] = (), read: _Read | None = None
+) -> tuple[Path, ...]:
     """Judge a SPICE file, and recursively what it includes, by an allow-list of cards.
 
     Args:
         source: a file, or text itself (which then cannot include anything).
         where: what to call it in messages; the file's name when empty.
         modules: compiled models that the simulator will have loaded, the only ones that may be named.
+        read: gives the lines of a file, whose place in messages it is told too; line by line from the disk if none.
 
     Returns:
         The files read, the first one first; all lie in its folder or below.
@@ -50,13 +59,13 @@ def scan(source: Path | str, where: str = "", *, modules: tuple[str, ...] = ()) 
         _judge(source.split("\n"), where or "text", modules, inside_folder=False)
         return ()
     files: list[Path] = []
-    _scan_file(source, where or source.name, source.resolve().parent, files, (), modules)
+    _scan_file(
+        source, where or source.name, source.resolve().parent, files, (), partial(_judge_file, modules, read or _lines)
+    )
     return tuple(files)
 
 
-def _scan_file(
-    path: Path, where: str, root: Path, files: list[Path], above: tuple[Path, ...], modules: tuple[str, ...]
-) -> None:
+def _scan_file(path: Path, where: str, root: Path, files: list[Path], above: tuple[Path, ...], judge: _Judge) -> None:
     resolved = path.resolve()
     if not resolved.is_relative_to(root):
         raise NetlistError(
@@ -73,18 +82,33 @@ def _scan_file(
     if len(above) > _DEEPEST:
         raise NetlistError(f"expected at most {_DEEPEST} levels of includes", where=where, remedy="flatten the files")
     files.append(path)
-    try:
-        size = path.stat().st_size
-        if size > _LARGEST_FILE:
-            raise NetlistError(f"expected at most {_LARGEST_FILE} bytes, found {size}", where=where, remedy="split it")
-        with path.open(encoding="latin-1", newline="\n") as lines:
-            included = _judge(lines, where, modules, inside_folder=True)
-    except OSError as error:
-        raise NetlistError(f"cannot be read: {error.strerror}", where=where, remedy="check the path") from error
-    for place, target, by_section in included:
+    for place, target, by_section in judge(path, where):
         # A library may take one of its own sections from another.
         if not (by_section and (path.parent / target).resolve() in (*above, resolved)):
-            _scan_file(path.parent / target, f"{place}: {target}", root, files, (*above, resolved), modules)
+            _scan_file(path.parent / target, f"{place}: {target}", root, files, (*above, resolved), judge)
+
+
+def _judge_file(modules: tuple[str, ...], read: _Read, path: Path, where: str) -> list[tuple[str, str, bool]]:
+    try:
+        return _judge(read(path, where), where, modules, inside_folder=True)
+    except OSError as error:
+        raise NetlistError(f"cannot be read: {error.strerror}", where=where, remedy="check the path") from error
+
+
+def _lines(path: Path, where: str) -> Iterator[str]:
+    """The lines of a file, each as far as it may be long."""
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise NetlistError(
+            "expected a plain file, found a device, a pipe or a folder", where=where, remedy="check the path"
+        )
+    if status.st_size > _LARGEST_FILE:
+        raise NetlistError(
+            f"expected at most {_LARGEST_FILE} bytes, found {status.st_size}", where=where, remedy="split it"
+        )
+    with path.open(encoding="latin-1", newline="\n") as lines:
+        # A longer piece than a line may be is refused, so what follows it is never taken for a line of its own.
+        yield from iter(lambda: lines.readline(_LONGEST_LINE + 1), "")
 
 
 def _judge(

@@ -10,12 +10,17 @@ def with_instance_parameter(text: str, parameter: str) -> str:
 
     OSDI keeps parameters with the model, one for all its instances, unless an attribute says otherwise.
     """
-    declared = re.compile(r"(\(\*[^*]*\*\)\s*)?\bparameter\b[^;=]*=[^;]*;")
+    *statements, rest = text.split(";")
+    return ";".join((*(_marked(each, parameter) for each in statements), rest))
 
-    def mark(match: re.Match[str]) -> str:
-        given, whole = match.group(1) or "", match.group()
-        if "instance" in given or not re.search(rf"[\s,]{re.escape(parameter)}\s*=", whole[len(given) :]):
-            return whole
-        return f'(* type="instance" *) {whole[len(given) :]}'
 
-    return declared.sub(mark, text)
+def _marked(statement: str, parameter: str) -> str:
+    declared = re.search(r"\bparameter\b", statement)
+    if declared is None or not re.search(rf"[\s,]{re.escape(parameter)}\s*=", statement[declared.end() :]):
+        return statement
+    before, given = statement[: declared.start()], ""
+    # The attribute that it has already is the last one before it.
+    opened = before.rfind("(*")
+    if opened >= 0 and re.fullmatch(r"\(\*[^*]*\*\)\s*", before[opened:]):
+        before, given = before[:opened], before[opened:]
+    return statement if "instance" in given else f'{before}(* type="instance" *) {statement[declared.start() :]}'
