@@ -14,6 +14,7 @@ from ohmweave.devices.surface import Surface
 from ohmweave.errors import UserError
 from ohmweave.models import characterize, load_library, read_choice
 from ohmweave.models.checks import Place, check_curves, check_states
+from ohmweave.models.stored import origin, read_characterisation, stored_path
 from ohmweave.simulate.ngspice import NgspiceSimulator
 
 HERE = Path(__file__).parent / "models"
@@ -283,3 +284,75 @@ def test_the_table_is_its_points_where_they_are() -> None:
     np.testing.assert_array_equal(table.current(np.array(0.0), np.geomspace(1e-7, 1e-3, 50)), 0.0)
     np.testing.assert_allclose(table.state_of(table.g), table.state, rtol=1e-12)
     assert np.isnan(table.current(np.array(np.nan), np.array(1e-5)))
+
+
+# --- what is kept of a measurement
+
+TABLE = {"g": np.geomspace(1e-6, 1e-4, 9), "state": np.linspace(1.0, 0.1, 9)}
+TABLE["amps"] = TABLE["g"][:, None] * np.linspace(-0.6, 0.6, 11)
+NO_MEASUREMENT = "ValueError: values that no measurement gives"
+
+
+def kept(folder: Path, **change: Any) -> Path:
+    """A characterisation of the plain model, with other arrays or bytes."""
+    (folder / "user.sub").write_text(subcircuit(READ))
+    choice = read_choice(PLAIN, "d.toml")
+    note = {"origin": origin(choice, load_library(choice, folder)), "error": 1e-5, "v_max": 0.6}
+    path = stored_path(choice, folder)
+    np.savez_compressed(path, **{"note": np.array(json.dumps(note)), **TABLE, **change})
+    return path
+
+
+def reading(folder: Path) -> str:
+    choice = read_choice(PLAIN, "d.toml")
+    with pytest.raises(UserError) as caught:
+        read_characterisation(stored_path(choice, folder), choice, load_library(choice, folder), "measure again")
+    return str(caught.value)
+
+
+def test_a_sane_table_is_read_back(tmp_path: Path) -> None:
+    path, choice = kept(tmp_path), read_choice(PLAIN, "d.toml")
+    stored = read_characterisation(path, choice, load_library(choice, tmp_path), "measure again")
+    assert (stored.error, stored.surface.v_max) == (1e-5, 0.6)
+    np.testing.assert_array_equal(stored.surface.amps, TABLE["amps"])
+
+
+TABLES = {
+    "currents the wrong way round": {"amps": -TABLE["amps"]},
+    "a current that falls": {"amps": TABLE["amps"][:, ::-1]},
+    "a state that comes back": {"state": np.abs(np.linspace(-1.0, 1.0, 9))},
+    "a state that stays": {"state": np.ones(9)},
+    "a current at 0 V": {"amps": TABLE["amps"] + 1e-9},
+    "a conductance without end": {"g": np.array([*TABLE["g"][:-1], np.inf])},
+}
+
+
+@pytest.mark.parametrize("case", TABLES)
+def test_a_table_that_no_device_has_is_told(case: str, tmp_path: Path) -> None:
+    kept(tmp_path, **TABLES[case])
+    assert reading(tmp_path) == f"user.characterized.npz: is broken ({NO_MEASUREMENT}); measure again"
+
+
+def test_a_broken_archive_is_told_and_never_a_fault_of_ours(tmp_path: Path) -> None:
+    deep = kept(tmp_path, note=np.array("[" * 100_000))
+    assert reading(tmp_path).startswith("user.characterized.npz: is broken (RecursionError: ")
+    whole = kept(tmp_path).read_bytes()
+    # Bytes of the first member's packed data.
+    deep.write_bytes(whole[:60] + b"\xff" * 40 + whole[100:])
+    assert reading(tmp_path).startswith("user.characterized.npz: is broken (error: Error -3 while decompressing")
+    flagged = bytearray(whole)
+    # Bit 0 of the flags of each entry says that it is encrypted (APPNOTE 4.4.4).
+    for mark, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        at = flagged.find(mark)
+        while at >= 0:
+            flagged[at + offset] |= 1
+            at = flagged.find(mark, at + 4)
+    deep.write_bytes(flagged)
+    assert reading(tmp_path).startswith("user.characterized.npz: is broken (RuntimeError: ")
+
+
+def test_a_small_archive_of_a_huge_array_is_not_unpacked(tmp_path: Path) -> None:
+    kept(tmp_path, amps=np.zeros(33 * 2**20))
+    assert reading(tmp_path) == (
+        "user.characterized.npz: is broken (ValueError: more than 268435456 bytes); measure again"
+    )

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from ohmweave.circuit import Library
 from ohmweave.devices.file import model_cell
 from ohmweave.errors import UserError
 from ohmweave.models import load_library, read_choice
@@ -356,48 +355,6 @@ def test_a_library_holds_its_files_as_they_are_and_what_is_taken_of_them(tmp_pat
     }
     assert library.entries == (("device/d.inc", ""), ("device/user.sub", ""))
     assert (library.cells, library.ports) == (("user",), ("n", "p"))
-
-
-HOSTILE_NAME = "m\n.control\nshell touch pwned\n.endc\n*.lib"
-
-
-def test_a_link_is_known_by_its_own_name_whatever_it_points_to(tmp_path: Path) -> None:
-    (tmp_path / HOSTILE_NAME).write_text(".include extra.inc\n" + subcircuit(READ))
-    (tmp_path / "an inc\n").write_text("* nothing\n")
-    (tmp_path / "user.sub").symlink_to(HOSTILE_NAME)
-    (tmp_path / "extra.inc").symlink_to("an inc\n")
-    choice = read_choice({**PLAIN, "include": ["extra.inc"]}, "d.toml")
-    library = load_library(choice, tmp_path)
-    assert [path for path, _ in library.files] == ["device/extra.inc", "device/user.sub"]
-    assert library.entries == (("device/extra.inc", ""), ("device/user.sub", ""))
-
-
-@pytest.mark.parametrize("path", [f"device/{HOSTILE_NAME}", "/etc/passwd", "device/../../a.lib", "a b", ""])
-def test_no_other_path_comes_into_a_library(path: str) -> None:
-    for files, entries in ((((path, ""),), ()), ((), ((path, ""),))):
-        with pytest.raises(ValueError, match="expected the plain path of a model file, found "):
-            Library(files, entries, (), ("p", "n"))
-    with pytest.raises(ValueError, match=r"expected a plain section, found 'tt\\n.control'"):
-        Library((), (("a.lib", "tt\n.control"),), (), ("p", "n"))
-
-
-def test_a_link_that_leads_elsewhere_is_told(tmp_path: Path) -> None:
-    (tmp_path / "in").mkdir()
-    (tmp_path / "secret").write_text("* secret\n")
-    (tmp_path / "in" / "a.inc").symlink_to(tmp_path / "secret")
-    (tmp_path / "in" / "user.sub").write_text(".include a.inc\n" + subcircuit(READ))
-    assert refusal(tmp_path / "in", PLAIN) == (
-        "user.sub:1: a.inc: expected a file inside the netlist's folder, found one outside; " + CIRCUIT_ONLY
-    )
-
-
-def test_an_include_by_its_whole_path_is_told(tmp_path: Path) -> None:
-    (tmp_path / "a.inc").write_text("* nothing\n")
-    (tmp_path / "user.sub").write_text(f".include {tmp_path}/a.inc\n" + subcircuit(READ))
-    assert refusal(tmp_path, PLAIN) == (
-        f"user.sub:1: expected an include of a file beside the model or below, found '{tmp_path}/a.inc'; "
-        "write its path relative to the file that includes it"
-    )
 
 
 # --- states in DC analyses

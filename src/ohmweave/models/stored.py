@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +22,11 @@ __all__ = ["Stored", "origin", "read_characterisation", "stored_path", "write_ch
 
 _FORMAT = 1
 _LARGEST = 256 * 2**20
-_BROKEN = (ArithmeticError, EOFError, LookupError, MemoryError, OSError, TypeError, ValueError, zipfile.BadZipFile)
+# RuntimeError: an encrypted member, a way of packing that is not known here, JSON that is too deep.
+_BROKEN = (
+    ArithmeticError, EOFError, LookupError, MemoryError, OSError, RuntimeError, TypeError, ValueError,
+    zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,15 +97,15 @@ def read_characterisation(path: Path, choice: ModelChoice, library: Library, rem
             f"expected the characterization of {choice.name} beside its file, found none", where=where, remedy=remedy
         )
     try:
-        if path.stat().st_size > _LARGEST:
-            raise ValueError(f"more than {_LARGEST} bytes")
+        with zipfile.ZipFile(path) as packed:
+            if sum(member.file_size for member in packed.infolist()) > _LARGEST:
+                raise ValueError(f"more than {_LARGEST} bytes")
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
             note = json.loads(str(stored["note"]))
             g, state, amps = (np.asarray(stored[name], dtype=np.float64) for name in ("g", "state", "amps"))
         made, error = str(note["origin"]), float(note["error"])
         surface = Surface(float(note["v_max"]), g, amps, state)
-        sane = np.isfinite(amps).all() and np.isfinite(state).all() and (g > 0.0).all() and (np.diff(g) > 0.0).all()
-        if not (sane and surface.v_max > 0.0 and 0.0 < error < np.inf):
+        if not (_sane(surface) and 0.0 < error < np.inf):
             raise ValueError("values that no measurement gives")
     except _BROKEN as broken:
         words = f"is broken ({type(broken).__name__}: {broken})"
@@ -112,3 +117,12 @@ def read_characterisation(path: Path, choice: ModelChoice, library: Library, rem
             remedy=remedy,
         )
     return Stored(surface, error)
+
+
+def _sane(surface: Surface) -> bool:
+    """Whether a passive device could read so: currents rise with the voltage, the state goes one way with g."""
+    g, amps, steps = surface.g, surface.amps, np.diff(surface.state)
+    finite = all(np.isfinite(each).all() for each in (g, amps, surface.state)) and 0.0 < surface.v_max < np.inf
+    rising = (g > 0.0).all() and (np.diff(g) > 0.0).all() and (np.diff(amps, axis=1) >= 0.0).all()
+    one_way = (steps > 0.0).all() or (steps < 0.0).all()
+    return bool(finite and rising and one_way and (amps[:, amps.shape[1] // 2] == 0.0).all())
