@@ -146,12 +146,16 @@ def _taken(
         else:
             yield f"{path}:{number}", card
     if not found:
-        sections = re.findall(r"^\s*\.lib\s+([A-Za-z]\w*)\s*$", texts[path], re.IGNORECASE | re.MULTILINE)
-        raise NetlistError(
-            f"expected the section {section!r}, found none of that name",
-            where=path,
-            remedy=nearest(section, sections) if sections else "leave out section: the file has none",
-        )
+        raise _no_section(path, section, texts[path])
+
+
+def _no_section(path: str, section: str, text: str) -> NetlistError:
+    sections = re.findall(r"^\s*\.lib\s+([A-Za-z]\w*)\s*$", text, re.IGNORECASE | re.MULTILINE)
+    return NetlistError(
+        f"expected the section {section!r}, found none of that name",
+        where=path,
+        remedy=nearest(section, sections) if sections else "leave out section: the file has none",
+    )
 
 
 def _target(path: str, word: str) -> str:

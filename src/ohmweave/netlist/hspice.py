@@ -76,8 +76,7 @@ class Hspice:
         """
         if isinstance(primitive, Foreign):
             # A module is called as a subcircuit is.
-            settings = {key: value.strip("{}") for key, value in primitive.settings}
-            return _SPICE.call(name, nets, primitive.model, settings)
+            return _SPICE.call(name, nets, primitive.model, primitive.plain)
         if not isinstance(primitive, Behavioural | Surface):
             return _SPICE.element(name, primitive, nets, model)
         constants: dict[str, str] = {}

@@ -119,8 +119,8 @@ class Spectre:
         """
         pair, four = f"({nets[0]} {nets[1]})", f"({' '.join(nets)})"
         match primitive:
-            case Foreign(of, settings):
-                return self.call(name, nets, of, {key: value.strip("{}") for key, value in settings})
+            case Foreign():
+                return self.call(name, nets, primitive.model, primitive.plain)
             case Resistor(ohms):
                 return self.resistor(name, nets, positive(f"resistor {name}", ohms, "ohm"))
             case Capacitor(farads):

@@ -3,12 +3,13 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
-from ohmweave.bench import Bench, Waves
+from ohmweave.bench import Bench
 from ohmweave.netlist import Hspice, number
 from ohmweave.netlist.ngspice import wrap
 from ohmweave.simulate.deck import Deck, Names
-from ohmweave.simulate.outside import IDLE_OHM, LIBRARY, SAMPLE, TITLE, Way, ask, greet, idle_ports, tolerances
+from ohmweave.simulate.outside import IDLE_OHM, LIBRARY, SAMPLE, TITLE, OutsideSimulator, Way, idle_ports, tolerances
 from ohmweave.simulate.post import read_post
 
 __all__ = ["HspiceSimulator"]
@@ -59,33 +60,9 @@ _WAY = Way(
 
 
 @dataclass(frozen=True)
-class HspiceSimulator:
-    """The DC operating points of a bench by HSPICE.
-
-    Args:
-        executable: program name or path.
-        time_limit: s, for the whole run.
-        memory_limit: address space of the run, bytes.
-    """
+class HspiceSimulator(OutsideSimulator):
+    """The DC operating points of a bench by HSPICE."""
 
     executable: str = "hspice"
-    time_limit: float = 600.0
-    memory_limit: float = 32e9
     name: str = "hspice"
-
-    def version(self) -> str:
-        """The program's version.
-
-        Raises:
-            SimulatorMissing: no such program.
-        """
-        return greet(_WAY, self)
-
-    def run(self, bench: Bench) -> Waves:
-        """Simulate every sample of a bench in one sweep.
-
-        Raises:
-            SimulatorMissing: no such program.
-            SimulationError: a failed, unfinished or doubtful run; says what and ends with the log.
-        """
-        return ask(_WAY, self, bench)
+    way: ClassVar[Way] = _WAY

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar
 
 from ohmweave.bench import Bench, Waves
 from ohmweave.circuit import Cell, Crossbar
@@ -28,11 +28,9 @@ __all__ = [
     "LIBRARY",
     "SAMPLE",
     "TITLE",
-    "Settings",
+    "OutsideSimulator",
     "Way",
-    "ask",
     "choice",
-    "greet",
     "idle_ports",
     "packaged",
     "tolerances",
@@ -47,30 +45,6 @@ IDLE_OHM = "1e12"
 TITLE = "ohmweave bench of"
 # The cell's file, without its suffix.
 LIBRARY = "cell"
-
-
-class Settings(Protocol):
-    """What a user chooses about a program."""
-
-    @property
-    def name(self) -> str:
-        """What the user calls it."""
-        ...
-
-    @property
-    def executable(self) -> str:
-        """Program name or path."""
-        ...
-
-    @property
-    def time_limit(self) -> float:
-        """For the whole run, s."""
-        ...
-
-    @property
-    def memory_limit(self) -> float:
-        """Address space of the run, bytes."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -110,15 +84,46 @@ class Way:
     package: str = ""
 
 
-def greet(way: Way, settings: Settings) -> str:
-    """The program's version.
+@dataclass(frozen=True)
+class OutsideSimulator:
+    """The DC operating points of a bench by a program; which one, a subclass says.
 
-    Raises:
-        SimulatorMissing: no such program.
+    Args:
+        executable: program name or path.
+        time_limit: s, for the whole run.
+        memory_limit: address space of the run, bytes.
+        name: what the user calls it.
     """
+
+    executable: str = ""
+    time_limit: float = 600.0
+    memory_limit: float = 32e9
+    name: str = ""
+    way: ClassVar[Way]
+
+    def version(self) -> str:
+        """The program's version.
+
+        Raises:
+            SimulatorMissing: no such program.
+        """
+        return _greet(self)
+
+    def run(self, bench: Bench) -> Waves:
+        """Simulate every sample of a bench in one sweep.
+
+        Raises:
+            SimulatorMissing: no such program.
+            SimulationError: a failed, unfinished or doubtful run; says what and ends with the log.
+        """
+        return _ask(self, bench)
+
+
+def _greet(settings: OutsideSimulator) -> str:
+    way = settings.way
     with tempfile.TemporaryDirectory(prefix="ohmweave-") as private:
         limit = min(settings.time_limit, _GREETING_LIMIT)
-        said = _run(way, settings, way.greeting, Path(private), limit, settings.name)[1]
+        said = _run(settings, way.greeting, Path(private), limit, settings.name)[1]
     match = way.version.search(said)
     return match.group(1) if match else packaged(way.package)
 
@@ -131,15 +136,10 @@ def packaged(package: str) -> str:
         return "unknown"
 
 
-def ask(way: Way, settings: Settings, bench: Bench) -> Waves:
-    """Simulate every sample of a bench in one run.
-
-    Raises:
-        SimulatorMissing: no such program.
-        SimulationError: a failed, unfinished or doubtful run; says what and ends with the log.
-    """
+def _ask(settings: OutsideSimulator, bench: Bench) -> Waves:
+    way = settings.way
     begun, where = time.perf_counter(), f"{settings.name}, {bench.cell.name}"
-    version = greet(way, settings)
+    version = _greet(settings)
     deck, _ = find_vectors(bench, way.names)
     with tempfile.TemporaryDirectory(prefix="ohmweave-") as private:
         folder = Path(private)
@@ -148,7 +148,7 @@ def ask(way: Way, settings: Settings, bench: Bench) -> Waves:
         bring(bench.cell, folder)
         (folder / way.deck).write_text("\n".join(way.lines(bench, deck)) + "\n", encoding="ascii")
         written = time.perf_counter()
-        log = _simulate(way, settings, folder, where)
+        log = _simulate(settings, folder, where)
         solved = time.perf_counter()
         try:
             raw = way.read(folder)
@@ -160,8 +160,9 @@ def ask(way: Way, settings: Settings, bench: Bench) -> Waves:
     return waves(raw, deck, bench, (settings.name, version), seconds)
 
 
-def _simulate(way: Way, settings: Settings, folder: Path, where: str) -> str:
-    code, log = _run(way, settings, way.command, folder, settings.time_limit, where)
+def _simulate(settings: OutsideSimulator, folder: Path, where: str) -> str:
+    way = settings.way
+    code, log = _run(settings, way.command, folder, settings.time_limit, where)
     for name in way.logs:
         if (folder / name).is_file():
             log += (folder / name).read_text(encoding="latin-1")
@@ -179,8 +180,9 @@ def _simulate(way: Way, settings: Settings, folder: Path, where: str) -> str:
 
 
 def _run(
-    way: Way, settings: Settings, arguments: tuple[str, ...], folder: Path, time_limit: float, where: str
+    settings: OutsideSimulator, arguments: tuple[str, ...], folder: Path, time_limit: float, where: str
 ) -> Finished:
+    way = settings.way
     missing = SimulatorMissing(
         f"expected the simulator {settings.executable!r}, found none on this machine", remedy=way.remedy
     )

@@ -3,14 +3,25 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
-from ohmweave.bench import Bench, Waves
+from ohmweave.bench import Bench
 from ohmweave.netlist import Spectre
 from ohmweave.netlist.formula import broken
 from ohmweave.netlist.ngspice import wrap
 from ohmweave.netlist.spectre import bracketed
 from ohmweave.simulate.deck import Deck, Names
-from ohmweave.simulate.outside import IDLE_OHM, LIBRARY, SAMPLE, TITLE, Way, ask, choice, greet, idle_ports, tolerances
+from ohmweave.simulate.outside import (
+    IDLE_OHM,
+    LIBRARY,
+    SAMPLE,
+    TITLE,
+    OutsideSimulator,
+    Way,
+    choice,
+    idle_ports,
+    tolerances,
+)
 from ohmweave.simulate.rawtext import read_raw_text
 
 __all__ = ["SpectreSimulator"]
@@ -60,33 +71,9 @@ _WAY = Way(
 
 
 @dataclass(frozen=True)
-class SpectreSimulator:
-    """The DC operating points of a bench by Spectre.
-
-    Args:
-        executable: program name or path.
-        time_limit: s, for the whole run.
-        memory_limit: address space of the run, bytes.
-    """
+class SpectreSimulator(OutsideSimulator):
+    """The DC operating points of a bench by Spectre."""
 
     executable: str = "spectre"
-    time_limit: float = 600.0
-    memory_limit: float = 32e9
     name: str = "spectre"
-
-    def version(self) -> str:
-        """The program's version.
-
-        Raises:
-            SimulatorMissing: no such program.
-        """
-        return greet(_WAY, self)
-
-    def run(self, bench: Bench) -> Waves:
-        """Simulate every sample of a bench in one sweep.
-
-        Raises:
-            SimulatorMissing: no such program.
-            SimulationError: a failed, unfinished or doubtful run; says what and ends with the log.
-        """
-        return ask(_WAY, self, bench)
+    way: ClassVar[Way] = _WAY

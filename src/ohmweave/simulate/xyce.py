@@ -3,12 +3,13 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
-from ohmweave.bench import Bench, Waves
+from ohmweave.bench import Bench
 from ohmweave.netlist import Xyce, number
 from ohmweave.netlist.ngspice import wrap
 from ohmweave.simulate.deck import Deck, Names
-from ohmweave.simulate.outside import IDLE_OHM, LIBRARY, SAMPLE, TITLE, Way, ask, greet, idle_ports, tolerances
+from ohmweave.simulate.outside import IDLE_OHM, LIBRARY, SAMPLE, TITLE, OutsideSimulator, Way, idle_ports, tolerances
 from ohmweave.simulate.raw import read_raw
 
 __all__ = ["XyceSimulator"]
@@ -58,33 +59,9 @@ _WAY = Way(
 
 
 @dataclass(frozen=True)
-class XyceSimulator:
-    """The DC operating points of a bench by Xyce.
-
-    Args:
-        executable: program name or path.
-        time_limit: s, for the whole run.
-        memory_limit: address space of the run, bytes.
-    """
+class XyceSimulator(OutsideSimulator):
+    """The DC operating points of a bench by Xyce."""
 
     executable: str = "Xyce"
-    time_limit: float = 600.0
-    memory_limit: float = 32e9
     name: str = "xyce"
-
-    def version(self) -> str:
-        """The program's version.
-
-        Raises:
-            SimulatorMissing: no such program.
-        """
-        return greet(_WAY, self)
-
-    def run(self, bench: Bench) -> Waves:
-        """Simulate every sample of a bench in one sweep.
-
-        Raises:
-            SimulatorMissing: no such program.
-            SimulationError: a failed, unfinished or doubtful run; says what and ends with the log.
-        """
-        return ask(_WAY, self, bench)
+    way: ClassVar[Way] = _WAY
