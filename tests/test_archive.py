@@ -319,6 +319,13 @@ def test_broken_files_are_told(build: Path, spoil: Callable[[Path], object], mes
     assert isinstance(caught.value, UserError)
 
 
+def test_conductances_that_unpack_to_more_than_the_file_are_refused(build: Path) -> None:
+    np.savez_compressed(build / "conductances.npz", plan=np.zeros(1 << 20))
+    with pytest.raises(BuildError) as caught:
+        archive.load(build)
+    assert str(caught.value) == f"{build}: is broken (ValueError: compressed arrays); compile again"
+
+
 def test_conductances_that_are_code_are_not_run(build: Path) -> None:
     with np.load(build / "conductances.npz") as stored:
         arrays = {**stored, "s0.t0_0.g": np.array([print], dtype=object)}

@@ -224,4 +224,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 def _read_arrays(path: Path) -> dict[str, Array]:
     # Opened here, since NumPy leaves a file open that it cannot read.
     with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
+        # Builds are not compressed: a small file that unpacks to a large one is no build.
+        if sum(member.file_size for member in stored.zip.infolist()) > path.stat().st_size:
+            raise ValueError("compressed arrays")
         return {name: stored[name] for name in stored.files if name != "plan"}
