@@ -1,0 +1,337 @@
+"""The clocked leaky integrate-and-fire neuron with ideal parts."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+
+from ohmweave.blocks.clocking import Clocking
+from ohmweave.blocks.logic import HIGH, LOW, Gated, switch
+from ohmweave.blocks.spiking import NEURON_PORTS, Membrane
+from ohmweave.circuit import Behavioural, Capacitor, Cell, Instance, Resistor, Surface, Vccs, VoltageSource
+from ohmweave.errors import DesignError
+from ohmweave.units import Array, Unit, require
+
+__all__ = ["ClockedLif", "LifSoma"]
+
+_SWITCH_OHM = 2e3
+_HOLD = 10e-15
+_COMPARATOR_OHM = 1e3
+# Over which the comparator's word changes, V; and the conductance that holds the membrane within its limits.
+_DECISION = 0.1e-3
+_CLAMP_SIEMENS, _CLAMP_CORNER = 1e-3, 10e-6
+_LEAST_FARAD = 0.1e-15
+_GAINS = (1e-5, 20.0)
+_LEAKS = ("switched", "resistor")
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """f(v) = amps tanh((v - level) / width)."""
+
+    amps: float
+    level: float
+
+    def value(self, x: Array) -> Array:
+        """f(x)."""
+        return np.asarray(self.amps * np.tanh((x - self.level) / _DECISION))
+
+    def slope(self, x: Array) -> Array:
+        """df/dx."""
+        return np.asarray(self.amps / _DECISION / np.cosh(np.clip((x - self.level) / _DECISION, -300, 300)) ** 2)
+
+    def expression(self, x: str) -> str:
+        """f as an expression."""
+        return f"{self.amps!r}*tanh((({x})-({self.level!r}))*{1.0 / _DECISION!r})"
+
+
+@dataclass(frozen=True)
+class _Held:
+    """f(v): next to nothing within +-limit, g (|v| - limit) beyond; with a corner of 10 uV."""
+
+    limit: float
+
+    def _parts(self, x: Array) -> tuple[Array, Array]:
+        return x - self.limit, -x - self.limit
+
+    def value(self, x: Array) -> Array:
+        """f(x), A."""
+        above, below = self._parts(x)
+        return np.asarray(0.5 * _CLAMP_SIEMENS * (above + _rounded(above) - below - _rounded(below)))
+
+    def slope(self, x: Array) -> Array:
+        """df/dx, S."""
+        above, below = self._parts(x)
+        return np.asarray(0.5 * _CLAMP_SIEMENS * (2.0 + above / _rounded(above) + below / _rounded(below)))
+
+    def expression(self, x: str) -> str:
+        """f as an expression."""
+        corner = _CLAMP_CORNER**2
+
+        def beyond(z: str) -> str:
+            return f"({z}+sqrt(({z})*({z})+{corner!r}))"
+
+        above, below = f"(({x})-{self.limit!r})", f"(-({x})-{self.limit!r})"
+        return f"{0.5 * _CLAMP_SIEMENS!r}*({beyond(above)}-{beyond(below)})"
+
+
+def _rounded(z: Array) -> Array:
+    return np.asarray(np.sqrt(z * z + _CLAMP_CORNER**2))
+
+
+@dataclass(frozen=True)
+class ClockedLif:
+    """A membrane capacitor between clamped columns and a strobed comparator, with ideal parts.
+
+    Columns end in r_in; copies of their currents, k times as large, charge and discharge the membrane:
+
+        u(t) = beta u(t-1) - reset + k (Q_p - Q_n) / (C_m V_theta),   spike where u(t) > 1.
+
+    Leak: a capacitor C_lk = C_m (1 - beta) / beta is switched to the membrane and emptied in every step
+    (``switched``), or a resistor R = step / (C_m ln(1 / beta)) (``resistor``), whose droop between pulse and
+    comparison k and the packets of charge make up for. Reset: a switch to ground, or a packet of charge
+    C_m V_theta.
+
+    Args:
+        c_m: membrane capacitance C_m, F.
+        v_threshold: V_theta, V.
+        v_limit: the membrane is held within +-v_limit, V.
+        r_in: input resistance of a column's clamp, ohm.
+        leak: ``switched`` or ``resistor``.
+        offset_spread: standard deviation of the comparators' offsets, V.
+        mirror_spread: of the gains of the copies, relative.
+        leak_spread: of the leaks' capacitors or resistors, relative.
+
+    Raises:
+        DesignError: values that are not positive, limits below the threshold, an unknown leak.
+    """
+
+    c_m: Annotated[float, Unit("F")] = 1e-12
+    v_threshold: Annotated[float, Unit("V")] = 0.3
+    v_limit: Annotated[float, Unit("V")] = 0.5
+    r_in: Annotated[float, Unit("ohm")] = 10.0
+    leak: str = "switched"
+    offset_spread: Annotated[float, Unit("V")] = 0.0
+    mirror_spread: float = 0.0
+    leak_spread: float = 0.0
+
+    def __post_init__(self) -> None:
+        require("neuron.c_m", self.c_m, "F", "1 pF")
+        require("neuron.v_threshold", self.v_threshold, "V", "300 mV")
+        require("neuron.v_limit", self.v_limit, "V", "500 mV")
+        require("neuron.r_in", self.r_in, "ohm", "10 ohm")
+        require("neuron.offset_spread", self.offset_spread, "V", "5 mV", zero=True)
+        for name in ("mirror_spread", "leak_spread"):
+            if not 0.0 <= getattr(self, name) < 0.3:
+                raise DesignError(
+                    f"expected a relative spread from 0 to below 0.3, found {getattr(self, name):g}",
+                    where=f"neuron.{name}",
+                    remedy=f"try {name} = 0.01",
+                )
+        if self.v_limit <= self.v_threshold:
+            raise DesignError(
+                f"expected limits of the membrane beyond its threshold of {self.v_threshold:g} V, "
+                f"found {self.v_limit:g} V",
+                where="neuron.v_limit",
+                remedy="raise v_limit or lower v_threshold",
+            )
+        if self.leak not in _LEAKS:
+            raise DesignError(
+                f"expected {' or '.join(map(repr, _LEAKS))}, found {self.leak!r}",
+                where="neuron.leak",
+                remedy='try leak = "switched"',
+            )
+
+    def gain(self, per_unit: float, beta: float, clock: Clocking) -> float:
+        """k = C_m V_theta / (Q d), Q in C into column p that shall be one threshold, d the droop of the pulse.
+
+        Raises:
+            DesignError: copies that a current mirror cannot make.
+        """
+        k = self.c_m * self.v_threshold / (per_unit * self.kept(beta, 0.0, clock, "pulse", clock.pulse))
+        if not _GAINS[0] <= k <= _GAINS[1]:
+            raise DesignError(
+                f"expected a ratio of the current mirrors from {_GAINS[0]:g} to {_GAINS[1]:g}, found {k:.4g}",
+                where="neuron",
+                remedy=f"{'raise' if k < _GAINS[0] else 'lower'} neuron.c_m, or change the read voltage, clock.pulse "
+                "or the device's range",
+            )
+        return k
+
+    def column(self, name: str) -> Cell:
+        """How a column ends while it is read, port c; ``sense`` carries its current."""
+        parts = (
+            Instance("r", Resistor(self.r_in), ("c", "e")),
+            Instance("sense", VoltageSource(0.0), ("e", "0")),
+        )
+        return Cell(name, ("c",), parts, note=f"end of a column, {self.r_in:g} ohm")
+
+    def cell(self, name: str, membrane: Membrane, clock: Clocking) -> Cell:
+        """The circuit, ports :data:`NEURON_PORTS`; as :class:`ohmweave.blocks.spiking.ClockedNeuron`."""
+        more_p, more_n, _ = membrane.mismatch
+        closing = switch("switch", _SWITCH_OHM)
+        level = self.v_threshold + membrane.offset
+        compared = Behavioural(_Compared(HIGH / _COMPARATOR_OHM, level))
+        parts = [
+            Instance("rp", Resistor(self.r_in), ("p", "0")),
+            Instance("rn", Resistor(self.r_in), ("n", "0")),
+            Instance("gp", Vccs(membrane.gain * (1.0 + more_p) / self.r_in), ("0", "m", "p", "0")),
+            Instance("gn", Vccs(membrane.gain * (1.0 + more_n) / self.r_in), ("m", "0", "n", "0")),
+            Instance("cm", Capacitor(self.c_m), ("m", "0")),
+            Instance("hold", Behavioural(_Held(self.v_limit)), ("m", "0", "m", "0")),
+            *self._leak(membrane, clock, closing),
+            Instance("cmp", compared, ("0", "word", "m", "0")),
+            Instance("rc", Resistor(_COMPARATOR_OHM), ("word", "0")),
+            Instance("strobe", closing, ("word", "spike", "compare")),
+            Instance("ch", Capacitor(_HOLD), ("spike", "0")),
+            Instance("begin", closing, ("m", "0", "start")),
+            *self._reset(membrane, clock, closing),
+        ]
+        note = f"clocked neuron, beta {membrane.beta:g}, mirrors 1:{membrane.gain:.4g}, reset {membrane.reset}"
+        return Cell(name, NEURON_PORTS, tuple(parts), note=note)
+
+    def _leak(self, membrane: Membrane, clock: Clocking, closing: Cell) -> list[Instance]:
+        if membrane.beta == 1.0:
+            return []
+        if self.leak == "resistor":
+            ohms = self._ohms(membrane.beta, clock) * (1.0 + membrane.mismatch[2])
+            return [Instance("rl", Resistor(ohms), ("m", "0"))]
+        return [
+            Instance("cl", Capacitor(self._leak_farads(membrane)), ("l", "0")),
+            Instance("sl", closing, ("m", "l", "leak")),
+            Instance("sd", closing, ("l", "0", "discharge")),
+        ]
+
+    def _reset(self, membrane: Membrane, clock: Clocking, closing: Cell) -> list[Instance]:
+        if membrane.reset == "zero":
+            # The gate is closed by the spike and the clock: a current of the clock's form through 1 kohm.
+            gate = Surface(Gated((HIGH - LOW) / _COMPARATOR_OHM))
+            return [
+                Instance("both", gate, ("0", "off", "spike", "0", "reset", "0")),
+                Instance("rg", Resistor(_COMPARATOR_OHM), ("off", "low")),
+                Instance("vl", VoltageSource(LOW), ("low", "0")),
+                Instance("sr", closing, ("m", "0", "off")),
+            ]
+        if membrane.reset == "subtract":
+            packet = Surface(Gated(self.packet(membrane, clock)))
+            return [Instance("packet", packet, ("m", "0", "spike", "0", "reset", "0"))]
+        return []
+
+    def packet(self, membrane: Membrane, clock: Clocking) -> float:
+        """Current of the packets of charge that a spike takes from the membrane, A."""
+        when = _reset_clock(membrane)
+        width = _width(clock, when)
+        # Taken before the leak, a packet is to leak with the membrane.
+        wanted = self.v_threshold * (1.0 if membrane.delay else membrane.beta)
+        return self.c_m * wanted / (self.kept(membrane.beta, 0.0, clock, when, width) * width)
+
+    def _leak_farads(self, membrane: Membrane) -> float:
+        farads = self.c_m * (1.0 - membrane.beta) / membrane.beta
+        if farads < _LEAST_FARAD:
+            raise DesignError(
+                f"expected a leak's capacitor of at least {_LEAST_FARAD:g} F, found {farads:.4g} F for beta = "
+                f"{membrane.beta:g}",
+                where="neuron",
+                remedy="raise neuron.c_m or train with a smaller beta",
+            )
+        return farads * (1.0 + membrane.mismatch[2])
+
+    def _ohms(self, beta: float, clock: Clocking) -> float:
+        return clock.step / (self.c_m * math.log(1.0 / beta))
+
+    def decay(self, beta: float, deviation: float) -> float:
+        """What is left of a membrane from one comparison to the next, where the leak is off by ``deviation``."""
+        if self.leak == "switched":
+            return beta / (beta + (1.0 - beta) * (1.0 + deviation))
+        return beta ** (1.0 / (1.0 + deviation))
+
+    def kept(self, beta: float, deviation: float, clock: Clocking, when: str, width: float) -> float:
+        """What is left at the next comparison of charge that comes at a clock, ``width`` (s) long."""
+        if self.leak == "switched":
+            return self.decay(beta, deviation) if when == "reset" else 1.0
+        rate = -math.log(self.decay(beta, deviation)) / clock.step
+        wait = (clock.strobe - clock.phase(when).begin * clock.step) % clock.step - 0.5 * width
+        return math.exp(-wait * rate) * _spread(0.5 * width * rate) * _spread(0.5 * clock.edge * rate)
+
+    def soma(self, membranes: Sequence[Membrane], clock: Clocking) -> "LifSoma":
+        """The mathematics of these neurons."""
+        return LifSoma.of(self, membranes, clock)
+
+
+@dataclass(frozen=True, eq=False)
+class LifSoma:
+    """u(t) = beta u(t-1) - reset + injected charge, held within limits; voltages at the comparisons.
+
+    Args:
+        decay: what is left of membranes after a step, shape [neurons].
+        gains: V per coulomb into column p and into column n at the comparison, each [neurons].
+        level: thresholds with their offsets, V, [neurons].
+        packet: what a spike takes at the next comparison, V, [neurons].
+        emptied: whether a spike empties the membrane instead, [neurons].
+        limit: highest voltage at a comparison, V, [neurons].
+    """
+
+    decay: Array
+    gains: tuple[Array, Array]
+    level: Array
+    packet: Array
+    emptied: Array
+    limit: Array
+
+    @staticmethod
+    def of(neuron: ClockedLif, membranes: Sequence[Membrane], clock: Clocking) -> "LifSoma":
+        """The mathematics of the circuits that ``neuron`` makes of these membranes."""
+        rows = [_figures(neuron, membrane, clock) for membrane in membranes]
+        decay, more, less, level, packet, emptied, limit = np.array(rows, dtype=np.float64).T
+        return LifSoma(decay, (more, less), level, packet, emptied, limit)
+
+    def start(self, samples: int) -> Array:
+        """Empty membranes, shape [samples, neurons], V."""
+        return np.zeros((samples, len(self.decay)))
+
+    def step(self, v: Array, spikes: Array, charges: tuple[Array, Array]) -> tuple[Array, Array]:
+        """One step, as :class:`ohmweave.blocks.spiking.Soma`."""
+        left = self.decay * v * (1.0 - self.emptied * spikes) - self.packet * spikes
+        v = left + self.gains[0] * charges[0] - self.gains[1] * charges[1]
+        v = np.clip(v, -self.limit, self.limit)
+        return v, (v > self.level).astype(np.float64)
+
+
+def _figures(neuron: ClockedLif, membrane: Membrane, clock: Clocking) -> tuple[float, ...]:
+    more_p, more_n, deviation = membrane.mismatch
+    beta = membrane.beta
+    injected = membrane.gain / neuron.c_m * neuron.kept(beta, deviation, clock, "pulse", clock.pulse)
+    packet = 0.0
+    if membrane.reset == "subtract":
+        when = _reset_clock(membrane)
+        width = _width(clock, when)
+        amps = neuron.packet(membrane, clock)
+        packet = amps * width / neuron.c_m * neuron.kept(beta, deviation, clock, when, width)
+    limit = neuron.v_limit
+    if neuron.leak == "resistor":
+        end = clock.phase("pulse").end * clock.step
+        limit *= neuron.decay(beta, deviation) ** ((clock.strobe - end) / clock.step)
+    return (
+        neuron.decay(beta, deviation),
+        injected * (1.0 + more_p),
+        injected * (1.0 + more_n),
+        neuron.v_threshold + membrane.offset,
+        packet,
+        float(membrane.reset == "zero"),
+        limit,
+    )
+
+
+def _reset_clock(membrane: Membrane) -> str:
+    return "early" if membrane.delay else "reset"
+
+
+def _width(clock: Clocking, when: str) -> float:
+    phase = clock.phase(when)
+    return (phase.end - phase.begin) * clock.step
+
+
+def _spread(x: float) -> float:
+    return math.sinh(x) / x if x > 1e-9 else 1.0
