@@ -164,6 +164,8 @@ class Transient:
         step: longest step of the simulator, s.
         probes: nets whose voltage is wanted, as in :class:`Bench`; also nets inside devices (``"d3.x"``).
         sources: dotted paths of voltage sources to watch, as in :class:`Bench`.
+        clocked: whether every state is set anew by clocks, so that errors do not grow: a relative tolerance of 1e-4
+            of each step will do then, where states that run away by themselves ask for 1e-7.
 
     Raises:
         ValueError: drives that do not fit the inputs, an end or a step that is no time.
@@ -176,6 +178,7 @@ class Transient:
     step: float
     probes: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
+    clocked: bool = False
 
     def __post_init__(self) -> None:
         if len(self.drives) != len(self.inputs):

@@ -245,7 +245,7 @@ class ClockedLif:
         """What is left of a membrane from one comparison to the next, where the leak is off by ``deviation``."""
         if self.leak == "switched":
             return beta / (beta + (1.0 - beta) * (1.0 + deviation))
-        return beta ** (1.0 / (1.0 + deviation))
+        return math.pow(beta, 1.0 / (1.0 + deviation))
 
     def kept(self, beta: float, deviation: float, clock: Clocking, when: str, width: float) -> float:
         """What is left at the next comparison of charge that comes at a clock, ``width`` (s) long."""

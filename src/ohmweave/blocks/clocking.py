@@ -120,9 +120,9 @@ class Clocking:
         if clock == "start":
             end = _START_END * self.step
             return Waveform(np.array([0.0, end, end + self.edge]), np.array([HIGH, HIGH, LOW]))
-        begins = self.step * (np.arange(len(widths)) + self.phase(clock).begin)
-        ends = begins + widths if clock == "pulse" else self.step * (np.arange(len(widths)) + self.phase(clock).end)
-        return self._highs(begins, ends)
+        begins = np.asarray(self.step * (np.arange(len(widths)) + self.phase(clock).begin), dtype=np.float64)
+        lasting = widths if clock == "pulse" else self.step * (self.phase(clock).end - self.phase(clock).begin)
+        return self._highs(begins, begins + lasting)
 
     def gates(self, values: Sequence[float] | Array) -> Waveform:
         """An input line: in step t at LOW + values[t] (HIGH - LOW), from the step's beginning on; shape [steps]."""

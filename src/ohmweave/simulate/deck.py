@@ -36,6 +36,11 @@ TRANSIENT_OPTIONS = (
     "reltol=1e-7 abstol=1e-15 vntol=1e-9 chgtol=1e-18 trtol=0.1 gmin=1e-18 itl1=1000 itl2=1000 itl4=200 temp=27 tnom=27"
 )
 
+# Currents of nanoamperes and charges of femtocoulombs between clocks' edges.
+CLOCKED_OPTIONS = (
+    "reltol=1e-4 abstol=1e-12 vntol=1e-6 chgtol=1e-16 gmin=1e-15 itl1=1000 itl2=1000 itl4=200 temp=27 tnom=27"
+)
+
 
 @dataclass(frozen=True)
 class Names:
@@ -156,7 +161,7 @@ def _transient_lines(transient: Transient, library: str, deck: Deck, klu: bool) 
         yield _corners(f"vd{k} in{k} 0", drive)
         yield f"vi{k} in{k} p_{port} 0"
     yield wrap(("x1", *(f"p_{port}" for port in transient.cell.ports), transient.cell.name))
-    yield f".options {'klu ' if klu else ''}{TRANSIENT_OPTIONS}"
+    yield f".options {'klu ' if klu else ''}{CLOCKED_OPTIONS if transient.clocked else TRANSIENT_OPTIONS}"
     step = number(transient.step)
     yield f".tran {step} {number(transient.end)} 0 {step}"
     yield wrap((".save", *deck.vectors))
