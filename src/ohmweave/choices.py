@@ -7,7 +7,7 @@ from typing import Annotated
 from ohmweave.errors import DesignError
 from ohmweave.units import Unit, require
 
-__all__ = ["ArrayChoice", "CouplingChoice", "SignalChoice"]
+__all__ = ["ArrayChoice", "CouplingChoice", "SignalChoice", "SpikingChoice"]
 
 _LEAST_OHM = 1e-6
 _ENDS = ("one", "both")
@@ -180,3 +180,43 @@ class CouplingChoice:
     def digital_sums(self) -> bool:
         """Whether tiles are read out one by one and added in numbers."""
         return self.sums == "digital"
+
+
+@dataclass(frozen=True)
+class SpikingChoice:
+    """How a spiking network's layers lie on arrays.
+
+    *Layer*: one array as large as each layer needs, its rows driven by the neurons of the layer before. *Crossbar*:
+    arrays of the size of ``[array]``, with row drivers of their own and neurons at their columns; a layer is spread
+    over several, the columns of one neuron are joined, and a spike is routed to every array that has a row for it.
+    Arrays stand on a square mesh in their order; a spike travels |dx| + |dy| hops from the array of its neuron.
+
+    Args:
+        microarchitecture: ``"layer"`` or ``"crossbar"``.
+        hop_delay: delay of one hop, s.
+        hop_energy: energy of one spike over one hop, J. Of one packet through one router and link of a mesh:
+            26 pJ in TrueNorth (Merolla et al., Science 2014), 0.6 to 3 pJ a hop in Loihi (Davies et al., IEEE Micro
+            2018); wires without a protocol take C V_DD^2, some 100 fJ a millimetre.
+
+    Raises:
+        DesignError: another word, negative values.
+    """
+
+    microarchitecture: str = "layer"
+    hop_delay: Annotated[float, Unit("s")] = 1e-9
+    hop_energy: Annotated[float, Unit("J")] = 100e-15
+
+    def __post_init__(self) -> None:
+        if self.microarchitecture not in {"layer", "crossbar"}:
+            raise DesignError(
+                f"expected 'layer' or 'crossbar', found {self.microarchitecture!r}",
+                where="spiking.microarchitecture",
+                remedy='try microarchitecture = "layer"',
+            )
+        require("spiking.hop_delay", self.hop_delay, "s", "1 ns", zero=True)
+        require("spiking.hop_energy", self.hop_energy, "J", "100 fJ", zero=True)
+
+    @property
+    def tiled(self) -> bool:
+        """Whether layers are spread over arrays of one size."""
+        return self.microarchitecture == "crossbar"

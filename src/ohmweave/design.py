@@ -13,6 +13,9 @@ from ohmweave.blocks import (
     Activation,
     ClampedDifference,
     ClipClamp,
+    ClockedLif,
+    ClockedNeuron,
+    Clocking,
     Driver,
     Feedback,
     Finite,
@@ -24,17 +27,21 @@ from ohmweave.blocks import (
     Multiplier,
     OpAmp,
     OutputClamp,
+    PulseDriver,
     QuarterSquare,
     ResistorFeedback,
+    RowDriver,
     SigmoidPair,
     TanhPair,
     activations,
     feedbacks,
     maxima,
     multipliers,
+    neurons,
     opamps,
+    row_drivers,
 )
-from ohmweave.choices import ArrayChoice, CouplingChoice, SignalChoice
+from ohmweave.choices import ArrayChoice, CouplingChoice, SignalChoice, SpikingChoice
 from ohmweave.devices import Device, Linear, devices
 from ohmweave.devices.file import FileDevice
 from ohmweave.effects import Effect, effects
@@ -64,6 +71,10 @@ class Design:
         maximum: what picks the largest of several signals.
         signal: read and output voltages.
         coupling: how stages hang together, and the converters between them.
+        neuron: the neuron circuit of spiking networks.
+        synapse: what drives their rows.
+        clock: their time step and what happens when in it.
+        spiking: how their layers lie on arrays.
         effects: what happens to programmed conductances, in this order.
 
     Raises:
@@ -87,6 +98,10 @@ class Design:
     maximum: Maximum = field(default_factory=ClampedDifference)
     signal: SignalChoice = field(default_factory=SignalChoice)
     coupling: CouplingChoice = field(default_factory=CouplingChoice)
+    neuron: ClockedNeuron = field(default_factory=ClockedLif)
+    synapse: RowDriver = field(default_factory=PulseDriver)
+    clock: Clocking = field(default_factory=Clocking)
+    spiking: SpikingChoice = field(default_factory=SpikingChoice)
     effects: tuple[Effect, ...] = ()
 
     def __post_init__(self) -> None:
@@ -194,11 +209,14 @@ _PLAIN: Mapping[str, type[Any]] = {
     "driver": Driver,
     "signal": SignalChoice,
     "coupling": CouplingChoice,
+    "clock": Clocking,
+    "spiking": SpikingChoice,
 }
 
 
 def _kinds() -> dict[str, dict[str, type[Any]]]:
     parts = {"device": devices(), "scheme": schemes(), "opamp": opamps(), _EFFECTS: effects()}
+    parts |= {"neuron": neurons(), "synapse": row_drivers()}
     return {**parts, "feedback": feedbacks(), "multiplier": multipliers(), "maximum": maxima(), **activations()}
 
 

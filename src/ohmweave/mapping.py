@@ -20,7 +20,7 @@ from ohmweave.scaling import row_scales, scales
 from ohmweave.units import Array
 from ohmweave.wiring import GROUND, stored
 
-__all__ = ["Plan", "Stage", "Tile", "plan"]
+__all__ = ["Plan", "Stage", "Tile", "plan", "program", "tile_size"]
 
 _MOST_BIAS_ROWS = 8
 # Values of all layers that calibration keeps, 512 MiB of them, and rows' voltages held at a time.
@@ -187,15 +187,12 @@ class _Mapping:
 
     def _tiles(self, name: str, layer: Layer, weights: _Weights) -> tuple[Tile, ...]:
         design, w = self.design, weights.w
-        height, width = _tile_size(design)
+        height, width = tile_size(design)
         shape = self.graph.shapes[layer.nodes[-1]]
         # The outputs of an unrolled picture have neighbours.
         picture = shape if layer.positions == 1 and len(shape) == 3 and shape[1] * shape[2] > 1 else None
         spots = place(w, height, width, picture)
-        return tuple(
-            _tile(label, spot, weights, design, f"{name}.{label}")
-            for label, spot in zip(_labels(spots), spots, strict=True)
-        )
+        return program(name, spots, w, weights.k, design)
 
     def _sums(self, layer: Layer, weights: _Weights, tiles: Sequence[Tile]) -> "_Sums":
         """Largest sums and currents over the calibration samples."""
@@ -249,7 +246,7 @@ class _Sums:
     amps: float
 
 
-def _tile_size(design: Design) -> tuple[int, int]:
+def tile_size(design: Design) -> tuple[int, int]:
     """Signals and outputs that a tile can hold."""
     scheme, choice = design.scheme, design.array
     height, width = choice.rows // scheme.lines_per_input, choice.cols // scheme.lines_per_output
@@ -274,17 +271,32 @@ def _labels(spots: Sequence[Spot]) -> list[str]:
     return labels
 
 
-def _tile(label: str, spot: Spot, weights: _Weights, design: Design, where: str) -> Tile:
+def program(name: str, spots: Sequence[Spot], w: csc_matrix, k: float, design: Design) -> tuple[Tile, ...]:
+    """The tiles of one stage, programmed.
+
+    Args:
+        name: of the stage.
+        spots: what lies on each tile.
+        w: weights, [inputs, outputs]; every stored entry is a device.
+        k: conductance per unit of weight, S.
+        design: with the device, the scheme and what happens to programmed devices.
+    """
+    return tuple(
+        _tile(label, spot, w, k, design, f"{name}.{label}") for label, spot in zip(_labels(spots), spots, strict=True)
+    )
+
+
+def _tile(label: str, spot: Spot, w: csc_matrix, k: float, design: Design, where: str) -> Tile:
     """The part of the weights that lies on one tile, programmed; its chance is that of the place ``where``."""
     scheme, g_range, rng = design.scheme, design.device.g_range, chance(design, where)
-    w, entries = weights.w, spot.entries
+    entries = spot.entries
     columns = np.searchsorted(w.indptr, entries, side="right") - 1
     place = np.searchsorted(spot.rows, w.indices[entries]), np.searchsorted(spot.cols, columns)
     part = np.zeros((len(spot.rows), len(spot.cols)))
     there = np.zeros(part.shape, dtype=bool)
     part[place], there[place] = w.data[entries], True
     lines = scheme.lines_per_input, scheme.lines_per_output
-    target = scheme.encode(part, g_range, weights.k)
+    target = scheme.encode(part, g_range, k)
     target[~np.kron(there, np.ones(lines, dtype=bool))] = math.nan
     asked = compensate(target, design) if design.array.reserve else target
     g = design.device.program(asked, rng)

@@ -3,6 +3,8 @@
 from typing import Any
 
 from ohmweave.blocks.activation import ClipClamp, OutputClamp, PrecisionRectifier, Through
+from ohmweave.blocks.clocked_lif import ClockedLif
+from ohmweave.blocks.clocking import Clocking
 from ohmweave.blocks.converter import Converter
 from ohmweave.blocks.differential_pair import SigmoidPair, TanhPair
 from ohmweave.blocks.digital import DigitalActivation
@@ -15,7 +17,9 @@ from ohmweave.blocks.memristor_feedback import MemristorFeedback
 from ohmweave.blocks.multiplier import QuarterSquare
 from ohmweave.blocks.opamp import Finite, Ideal
 from ohmweave.blocks.protocols import Activation, Feedback, Maximum, Multiplier, OpAmp, Readout
+from ohmweave.blocks.pulse_driver import PulseDriver
 from ohmweave.blocks.resistor_feedback import ResistorFeedback
+from ohmweave.blocks.spiking import ClockedNeuron, RowDriver
 from ohmweave.blocks.switched_feedback import SwitchedFeedback
 from ohmweave.blocks.transimpedance import Transimpedance
 from ohmweave.blocks.two_opamp import TwoOpAmp
@@ -29,14 +33,19 @@ __all__ = [
     "BUILTIN_LEAKY_RELUS",
     "BUILTIN_MAXIMA",
     "BUILTIN_MULTIPLIERS",
+    "BUILTIN_NEURONS",
     "BUILTIN_OPAMPS",
     "BUILTIN_READOUTS",
     "BUILTIN_RELUS",
+    "BUILTIN_ROW_DRIVERS",
     "BUILTIN_SIGMOIDS",
     "BUILTIN_TANHS",
     "Activation",
     "ClampedDifference",
     "ClipClamp",
+    "ClockedLif",
+    "ClockedNeuron",
+    "Clocking",
     "Converter",
     "DigitalActivation",
     "Driver",
@@ -51,9 +60,11 @@ __all__ = [
     "OpAmp",
     "OutputClamp",
     "PrecisionRectifier",
+    "PulseDriver",
     "QuarterSquare",
     "Readout",
     "ResistorFeedback",
+    "RowDriver",
     "SigmoidPair",
     "SwitchedFeedback",
     "TanhPair",
@@ -67,8 +78,10 @@ __all__ = [
     "inverter",
     "maxima",
     "multipliers",
+    "neurons",
     "opamps",
     "readouts",
+    "row_drivers",
 ]
 
 BUILTIN_OPAMPS: dict[str, type[Any]] = {"finite": Finite, "ideal": Ideal, "two_stage_45": TwoStage45}
@@ -86,6 +99,8 @@ BUILTIN_LEAKY_RELUS: dict[str, type[Any]] = {"rectifier": LeakyRectifier}
 BUILTIN_HARD_SWISHES: dict[str, type[Any]] = {"product": HardSwishProduct}
 BUILTIN_MULTIPLIERS: dict[str, type[Any]] = {"quarter_square": QuarterSquare}
 BUILTIN_MAXIMA: dict[str, type[Any]] = {"clamped_difference": ClampedDifference}
+BUILTIN_NEURONS: dict[str, type[Any]] = {"clocked_lif": ClockedLif}
+BUILTIN_ROW_DRIVERS: dict[str, type[Any]] = {"ideal": PulseDriver}
 
 
 def opamps() -> dict[str, type[Any]]:
@@ -123,3 +138,13 @@ def multipliers() -> dict[str, type[Any]]:
 def maxima() -> dict[str, type[Any]]:
     """Every circuit for the largest of some voltages known, by name."""
     return merge("ohmweave.maxima", BUILTIN_MAXIMA)
+
+
+def neurons() -> dict[str, type[Any]]:
+    """Every clocked neuron known, by the name a design calls it."""
+    return merge("ohmweave.neurons", BUILTIN_NEURONS)
+
+
+def row_drivers() -> dict[str, type[Any]]:
+    """Every driver of spiking rows known, by the name a design calls it."""
+    return merge("ohmweave.row_drivers", BUILTIN_ROW_DRIVERS)

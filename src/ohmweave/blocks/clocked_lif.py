@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 
@@ -273,6 +273,8 @@ class LifSoma:
         limit: highest voltage at a comparison, V, [neurons].
     """
 
+    linear: ClassVar[bool] = True
+
     decay: Array
     gains: tuple[Array, Array]
     level: Array
@@ -293,9 +295,12 @@ class LifSoma:
 
     def step(self, v: Array, spikes: Array, charges: tuple[Array, Array]) -> tuple[Array, Array]:
         """One step, as :class:`ohmweave.blocks.spiking.Soma`."""
+        return self.advance(v, spikes, self.gains[0] * charges[0] - self.gains[1] * charges[1])
+
+    def advance(self, v: Array, spikes: Array, moved: Array) -> tuple[Array, Array]:
+        """One step, as :class:`ohmweave.blocks.spiking.LinearSoma`."""
         left = self.decay * v * (1.0 - self.emptied * spikes) - self.packet * spikes
-        v = left + self.gains[0] * charges[0] - self.gains[1] * charges[1]
-        v = np.clip(v, -self.limit, self.limit)
+        v = np.clip(left + moved, -self.limit, self.limit)
         return v, (v > self.level).astype(np.float64)
 
 

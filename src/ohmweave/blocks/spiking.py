@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from ohmweave.blocks.clocking import Clocking
 from ohmweave.circuit import Cell
 from ohmweave.units import Array
 
-__all__ = ["NEURON_PORTS", "ClockedNeuron", "Membrane", "Soma"]
+__all__ = ["NEURON_PORTS", "ClockedNeuron", "LinearSoma", "Membrane", "RowDriver", "Soma"]
 
 # p and n end the columns of positive and negative weights; spike is held from one comparison to the next.
 NEURON_PORTS = ("p", "n", "spike", "start", "leak", "discharge", "compare", "reset")
@@ -41,7 +41,12 @@ class Membrane:
 
 
 class Soma(Protocol):
-    """The mathematics of many neurons side by side, from one comparison to the next."""
+    """The mathematics of many neurons side by side, from one comparison to the next.
+
+    Those for which ``linear`` holds are a :class:`LinearSoma`.
+    """
+
+    linear: ClassVar[bool]
 
     def start(self, samples: int) -> Array:
         """Membranes before the first step, shape [samples, neurons], V."""
@@ -61,6 +66,36 @@ class Soma(Protocol):
         ...
 
 
+class LinearSoma(Soma, Protocol):
+    """Neurons that charge moves by a constant voltage a coulomb, whatever the membrane has."""
+
+    @property
+    def gains(self) -> tuple[Array, Array]:
+        """V at the comparison per coulomb into column p, and per coulomb out of the membrane into n, [neurons]."""
+        ...
+
+    def advance(self, v: Array, spikes: Array, moved: Array) -> tuple[Array, Array]:
+        """One step, as :meth:`step`, for what charges move the membranes by, shape [samples, neurons], V."""
+        ...
+
+
+class RowDriver(Protocol):
+    """Drives a row of synapses: a pulse of v_read while its gate and the clock ``pulse`` are high."""
+
+    @property
+    def r_source(self) -> float:
+        """Source resistance, ohm, on and off."""
+        ...
+
+    def cell(self, name: str, v_read: float, *, straight: bool = False) -> Cell:
+        """The circuit, ports gate, pulse, row; with ``straight`` gates are analog values.
+
+        Raises:
+            DesignError: a driver that cannot do so.
+        """
+        ...
+
+
 class ClockedNeuron(Protocol):
     """Ends two columns, holds a membrane and makes its spikes, by the clocks of :class:`Clocking`."""
 
@@ -72,6 +107,21 @@ class ClockedNeuron(Protocol):
     @property
     def v_threshold(self) -> float:
         """V_theta, V."""
+        ...
+
+    @property
+    def offset_spread(self) -> float:
+        """Standard deviation of the comparators' offsets, V."""
+        ...
+
+    @property
+    def mirror_spread(self) -> float:
+        """Standard deviation of the gains of the copies of a column's current, relative."""
+        ...
+
+    @property
+    def leak_spread(self) -> float:
+        """Standard deviation of the leaks' parts, relative."""
         ...
 
     def gain(self, per_unit: float, beta: float, clock: Clocking) -> float:
