@@ -14,7 +14,7 @@ from ohmweave.units import Array, Unit, require
 __all__ = ["CLOCKS", "Clocking", "Phase"]
 
 # The clock nets of a chip, as its neurons and row drivers name them.
-CLOCKS = ("start", "leak", "early", "pulse", "discharge", "compare", "reset")
+CLOCKS = ("start", "leak", "early", "pulse", "hold", "discharge", "compare", "reset")
 _LAST_PULSE = 0.55
 
 
@@ -34,6 +34,7 @@ class Phase:
 _PHASES = {
     "leak": Phase(0.05, 0.20),
     "early": Phase(0.22, 0.28),
+    "hold": Phase(0.56, 0.59),
     "discharge": Phase(0.40, 0.95),
     "compare": Phase(0.60, 0.70),
     "reset": Phase(0.80, 0.90),
@@ -47,7 +48,8 @@ class Clocking:
     """The time step and the phases in it, in this order.
 
     In each step membranes leak (0.05 to 0.20 of it), a delayed reset takes place (``early``, 0.22 to 0.28), rows of
-    spikes are pulsed (``pulse``, from 0.30 on), membranes are compared with their threshold (0.60 to 0.70; what the
+    spikes are pulsed (``pulse``, from 0.30 on), membranes that spiked before and do not listen are emptied (``hold``,
+    0.56 to 0.59), membranes are compared with their threshold (0.60 to 0.70; what the
     comparator says when that phase ends is the spike), and membranes that spiked are reset (0.80 to 0.90). Spikes are
     held until the next comparison: they drive the next layer's rows one step later. ``discharge`` empties the leaks'
     capacitors (0.40 to 0.95), ``start`` empties membranes and holds once, at the beginning.

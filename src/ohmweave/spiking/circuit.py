@@ -126,12 +126,8 @@ def _neurons(plan: SpikingPlan, stage: SpikingStage) -> Iterator[Instance]:
     for j, membrane in enumerate(stage.membranes):
         if membrane not in cells:
             cells[membrane] = design.neuron.cell(f"neuron_{stage.name}_{len(cells)}", membrane, design.clock)
-        own = {"p": f"c{2 * j}", "n": f"c{2 * j + 1}", "spike": f"y{j}", "reset": _reset_net(membrane)}
+        own = {"p": f"c{2 * j}", "n": f"c{2 * j + 1}", "spike": f"y{j}", "reset": membrane.reset_clock}
         yield Instance(f"n{j}", cells[membrane], tuple((clocks | own)[port] for port in NEURON_PORTS))
-
-
-def _reset_net(membrane: Membrane) -> str:
-    return "early" if membrane.reset == "subtract" and membrane.delay else "reset"
 
 
 def synapses(plan: SpikingPlan, stage: SpikingStage) -> Cell:
