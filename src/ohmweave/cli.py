@@ -27,6 +27,7 @@ from ohmweave.netlist import DIALECTS
 from ohmweave.netlist import dialect as find_dialect
 from ohmweave.registry import nearest
 from ohmweave.simulate import SIMULATORS, Precision, Progress, compilers, detect
+from ohmweave.spiking import SpikingChip
 
 __all__ = ["app", "main"]
 
@@ -83,28 +84,29 @@ def demo(
 
 @app.command("compile")
 def compile_(
-    model: Annotated[str, typer.Argument(help="FILE.onnx or package.module:factory")],
-    calibrate: Annotated[str, typer.Option(help="data that sets the scales, as for --data; its training split")],
+    model: Annotated[str, typer.Argument(help="FILE.onnx, FILE.nir or package.module:factory")],
     output: Annotated[Path, typer.Option("--output", "-o", help="build directory to make")],
+    calibrate: Annotated[
+        str | None,
+        typer.Option(help="data that sets the scales, as for --data; its training split; spiking networks need none"),
+    ] = None,
     design: Annotated[str, typer.Option(help=f"TOML file, or a preset: {', '.join(PRESETS)}")] = "default",
     weights: Annotated[Path | None, typer.Option(help="safetensors file for a factory")] = None,
     as_json: Json = False,
 ) -> None:
     """Weave a network into a circuit: plan, netlist and all, in a build directory."""
     chosen = _design(design)
-    data = load_data(calibrate, "train")
-    chip = weave(model, chosen, calibration=data.x, weights=weights)
+    data = None if calibrate is None else load_data(calibrate, "train").x
+    chip = weave(model, chosen, calibration=data, weights=weights)
     archive.save(chip, output)
     plan = chip.plan
-    summary = {
-        "build": str(output),
-        "digest": plan.digest(),
-        "stages": len(plan.stages),
-        "tiles": sum(len(stage.tiles) for stage in plan.stages),
-        "utilisation": utilisation(plan),
-        "memristors": plan.devices,
-        "opamps": plan.opamps,
-    }
+    size: dict[str, Any] = {"memristors": plan.devices}
+    if isinstance(chip, SpikingChip):
+        size["neurons"] = chip.plan.neurons
+    else:
+        size |= {"opamps": chip.plan.opamps, "utilisation": utilisation(chip.plan)}
+    tiles = sum(len(stage.tiles) for stage in plan.stages)
+    summary = {"build": str(output), "digest": plan.digest(), "stages": len(plan.stages), "tiles": tiles, **size}
     _print(summary, as_json, "compiled")
 
 
@@ -157,9 +159,7 @@ def verify(
         )
     _print(done.summary(), as_json, f"verified against {engine}")
     if not done.ok:
-        worst = f"node {done.deviation.node} at sample {done.deviation.sample}"
-        found, allowed = done.deviation.largest, done.check.tolerance
-        _say(f"the engines disagree by {found:.2e} of full scale, allowed {allowed:.0e}: see {worst}")
+        _say(done.complaint)
         raise typer.Exit(_DISAGREES)
 
 
@@ -201,6 +201,15 @@ def netlist(
     find_dialect(dialect)
     chip, begun = archive.load(build), time.perf_counter()
     folder = output or build / archive.NETLIST.parent
+    if isinstance(chip, SpikingChip):
+        if stage:
+            raise UserError(
+                "expected no stages: a spiking chip is one circuit", where="--stage", remedy="leave --stage out"
+            )
+        with _writing(folder):
+            paths = [str(chip.write(folder, dialect))]
+        _print(_written(dialect, paths, chip.plan.devices, begun), as_json, "written")
+        return
     every: list[str | None] = [each.name for each in chip.plan.stages] if chip.plan.design.coupling.sampled else [None]
     # What is misspelt is told before anything is written.
     chosen = [chip.stage(name) for name in stage or ()]
@@ -211,8 +220,7 @@ def netlist(
             paths.append(str(chip.write(folder, dialect, name)))
             step("netlists", done, len(names))
     devices = sum(each.devices for each in chosen or chip.plan.stages)
-    seconds = time.perf_counter() - begun
-    _print({"dialect": dialect, "files": paths, "devices": devices, "seconds": seconds}, as_json, "written")
+    _print(_written(dialect, paths, devices, begun), as_json, "written")
 
 
 @app.command()
@@ -242,6 +250,10 @@ def doctor(as_json: Json = False) -> None:
         flags = ["-" if key not in facts else "yes" if facts[key] else "no" for key in ("runs", "klu", "osdi")]
         table.add_row(name, str(facts["version"]), *flags, str(facts["path"]))
     Console().print(table)
+
+
+def _written(dialect: str, paths: list[str], devices: int, begun: float) -> dict[str, Any]:
+    return {"dialect": dialect, "files": paths, "devices": devices, "seconds": time.perf_counter() - begun}
 
 
 def _design(name: str) -> Design:

@@ -45,6 +45,7 @@ from ohmweave.choices import ArrayChoice, CouplingChoice, SignalChoice, SpikingC
 from ohmweave.devices import Device, Linear, devices
 from ohmweave.devices.file import FileDevice
 from ohmweave.effects import Effect, effects
+from ohmweave.encoders import Encoder, Rate, encoders
 from ohmweave.errors import DesignError, UnitError
 from ohmweave.models import load_device
 from ohmweave.registry import nearest
@@ -75,6 +76,7 @@ class Design:
         synapse: what drives their rows.
         clock: their time step and what happens when in it.
         spiking: how their layers lie on arrays.
+        encoding: how samples become trains of spikes.
         effects: what happens to programmed conductances, in this order.
 
     Raises:
@@ -102,6 +104,7 @@ class Design:
     synapse: RowDriver = field(default_factory=PulseDriver)
     clock: Clocking = field(default_factory=Clocking)
     spiking: SpikingChoice = field(default_factory=SpikingChoice)
+    encoding: Encoder = field(default_factory=Rate)
     effects: tuple[Effect, ...] = ()
 
     def __post_init__(self) -> None:
@@ -216,7 +219,7 @@ _PLAIN: Mapping[str, type[Any]] = {
 
 def _kinds() -> dict[str, dict[str, type[Any]]]:
     parts = {"device": devices(), "scheme": schemes(), "opamp": opamps(), _EFFECTS: effects()}
-    parts |= {"neuron": neurons(), "synapse": row_drivers()}
+    parts |= {"neuron": neurons(), "synapse": row_drivers(), "encoding": encoders()}
     return {**parts, "feedback": feedbacks(), "multiplier": multipliers(), "maximum": maxima(), **activations()}
 
 

@@ -72,7 +72,7 @@ class Rate:
     def encode(self, x: Array, rng: Generator) -> Array:
         """Bernoulli trains, [samples, steps, ...]."""
         _require_unit(x)
-        return (rng.random((len(x), self.steps, *x.shape[1:])) < x[:, np.newaxis]).astype(np.float64)
+        return np.asarray(rng.random((len(x), self.steps, *x.shape[1:])) < x[:, np.newaxis], dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class Latency:
         _require_unit(x)
         when = np.where(x > self.least, np.floor((1.0 - x) * (self.steps - 1) + 0.5), -1.0)
         place = (1, -1, *[1] * (x.ndim - 1))
-        return (when[:, np.newaxis] == np.arange(self.steps).reshape(place)).astype(np.float64)
+        return np.asarray(when[:, np.newaxis] == np.arange(self.steps).reshape(place), dtype=np.float64)
 
 
 @dataclass(frozen=True)

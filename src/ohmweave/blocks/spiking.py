@@ -117,6 +117,11 @@ class ClockedNeuron(Protocol):
         ...
 
     @property
+    def tolerance(self) -> float:
+        """Share of spikes that the mathematics may place further than a step from the circuit's."""
+        ...
+
+    @property
     def offset_spread(self) -> float:
         """Standard deviation of the comparators' offsets, V."""
         ...
