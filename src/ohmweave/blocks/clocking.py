@@ -14,7 +14,7 @@ from ohmweave.units import Array, Unit, require
 __all__ = ["CLOCKS", "Clocking", "Phase"]
 
 # The clock nets of a chip, as its neurons and row drivers name them.
-CLOCKS = ("start", "leak", "early", "pulse", "discharge", "compare", "reset")
+CLOCKS = ("start", "leak", "early", "pulse", "integrate", "discharge", "compare", "reset")
 _LAST_PULSE = 0.55
 
 
@@ -39,6 +39,7 @@ _PHASES = {
     "reset": Phase(0.80, 0.90),
 }
 _PULSE_BEGIN = 0.30
+_BEFORE, _AFTER = 0.015, 0.04
 _START_END = 0.03
 
 
@@ -49,8 +50,9 @@ class Clocking:
     In each step membranes leak (0.05 to 0.20 of it), a delayed reset takes place (``early``, 0.22 to 0.28), rows of
     spikes are pulsed (``pulse``, from 0.30 on), membranes are compared with their threshold (0.60 to 0.70; what the
     comparator says when that phase ends is the spike), and membranes that spiked are reset (0.80 to 0.90). Spikes are
-    held until the next comparison: they drive the next layer's rows one step later. ``discharge`` empties the leaks'
-    capacitors (0.40 to 0.95), ``start`` empties membranes and holds once, at the beginning.
+    held until the next comparison: they drive the next layer's rows one step later. ``integrate`` lasts from 0.015
+    before the pulse to 0.04 after it: only then mirrors in transistors are joined to membranes. ``discharge`` empties
+    the leaks' capacitors (0.40 to 0.95), ``start`` empties membranes and holds once, at the beginning.
 
     Args:
         step: time step of the network, s.
@@ -93,8 +95,11 @@ class Clocking:
 
     def phase(self, clock: str) -> Phase:
         """When a clock is high in every step."""
+        end = _PULSE_BEGIN + self.pulse / self.step
         if clock == "pulse":
-            return Phase(_PULSE_BEGIN, _PULSE_BEGIN + self.pulse / self.step)
+            return Phase(_PULSE_BEGIN, end)
+        if clock == "integrate":
+            return Phase(_PULSE_BEGIN - _BEFORE, end + _AFTER)
         return _PHASES[clock]
 
     @property
@@ -121,7 +126,9 @@ class Clocking:
             end = _START_END * self.step
             return Waveform(np.array([0.0, end, end + self.edge]), np.array([HIGH, HIGH, LOW]))
         begins = np.asarray(self.step * (np.arange(len(widths)) + self.phase(clock).begin), dtype=np.float64)
-        lasting = widths if clock == "pulse" else self.step * (self.phase(clock).end - self.phase(clock).begin)
+        lasting: Array = np.full(len(widths), self.step * (self.phase(clock).end - self.phase(clock).begin))
+        if clock in {"pulse", "integrate"}:
+            lasting = lasting + widths - self.pulse
         return self._highs(begins, begins + lasting)
 
     def gates(self, values: Sequence[float] | Array) -> Waveform:
