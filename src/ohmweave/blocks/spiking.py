@@ -11,7 +11,7 @@ from ohmweave.units import Array
 __all__ = ["NEURON_PORTS", "ClockedNeuron", "LinearSoma", "Membrane", "RowDriver", "Soma"]
 
 # p and n end the columns of positive and negative weights; spike is held from one comparison to the next.
-NEURON_PORTS = ("p", "n", "spike", "start", "leak", "discharge", "compare", "reset")
+NEURON_PORTS = ("p", "n", "spike", "start", "leak", "discharge", "compare", "reset", "integrate")
 
 
 @dataclass(frozen=True)
