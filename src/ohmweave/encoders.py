@@ -129,7 +129,7 @@ class Direct:
 
     def encode(self, x: Array, rng: Generator) -> Array:
         """Constant trains, [samples, steps, ...]."""
-        return np.repeat(x[:, np.newaxis], self.steps, axis=1)
+        return np.asarray(np.repeat(x[:, np.newaxis], self.steps, axis=1))
 
 
 @dataclass(frozen=True)
