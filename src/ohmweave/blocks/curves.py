@@ -140,7 +140,7 @@ class OpAmpCurves:
         r_out: R_o, ohm.
         drive: points (e - e_0, F), V and A.
         load: points (v_out, H), V and A.
-        floor: points (v_out - v_limit, C), V and A.
+        floor: points (v_out - v_limit, C), V and A; none where nothing can hold the output.
         currents: what it draws at rest.
     """
 
