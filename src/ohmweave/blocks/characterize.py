@@ -14,7 +14,7 @@ from ohmweave.errors import SimulationError
 from ohmweave.simulate.ngspice import NgspiceSimulator
 from ohmweave.units import Array
 
-__all__ = ["characterize_cells", "characterize_opamp"]
+__all__ = ["characterize_cells", "characterize_opamp", "thin"]
 
 # Input differences: dense around zero, to where any input stage is switched. Output stage switched off, V.
 _REACH, _DENSITY, _INPUTS, _OFF = 0.2, 9.0, 1201, -0.05
@@ -96,12 +96,12 @@ def _curves(engine: NgspiceSimulator, plain: Cell, held: Cell | None) -> OpAmpCu
     r_out = 1.0 / float(_slope(v, taken, 0.0))
     transconductance = float(_slope(e, amps, rest))
     rises = _rising(amps, _LEAST_CURRENT * -amps[0])
-    drive = tuple((volts, current) for current, volts in _thin(amps[rises], e[rises] - rest, _VOLTS))
+    drive = tuple((volts, current) for current, volts in thin(amps[rises], e[rises] - rest, _VOLTS))
     limited = plain if held is None else held
     currents = SupplyCurrents(_drawn(engine, plain, rest, 0.0), _drawn(engine, limited, rest, -_OFF))
     return OpAmpCurves(
         supplies=supplies, rest=rest, gain=transconductance * r_out, r_out=r_out,
-        drive=drive, load=_thin(v, taken - np.interp(0.0, v, taken), _AMPS),
+        drive=drive, load=thin(v, taken - np.interp(0.0, v, taken), _AMPS),
         floor=() if held is None else _floor(engine, plain, held), currents=currents,
     )  # fmt: skip
 
@@ -111,7 +111,7 @@ def _floor(engine: NgspiceSimulator, plain: Cell, held: Cell) -> tuple[tuple[flo
     amps = _output_amps(engine, held, _OFF, _AROUND) - _output_amps(engine, plain, _OFF, _AROUND)
     # Where the holding circuit runs out of current its curve flattens; Newton's method wants it to go on.
     steepest = int(np.gradient(amps, _AROUND).argmin())
-    return _thin(_AROUND[steepest:], amps[steepest:], _AMPS)
+    return thin(_AROUND[steepest:], amps[steepest:], _AMPS)
 
 
 def _supplies(cell: Cell) -> tuple[float, float]:
@@ -160,12 +160,18 @@ def _rising(values: Array, least: float) -> Array:
     return np.array(kept)
 
 
-def _thin(x: Array, y: Array, least: float) -> tuple[tuple[float, float], ...]:
-    """The fewest of some points, about, between which straight lines are off by least + 1 % of the value at most.
+def thin(x: Array, y: Array, least: float, share: float = _SHARE) -> tuple[tuple[float, float], ...]:
+    """The fewest of some points, about, between which straight lines are off by no more than is allowed.
 
     The point furthest off is kept, and so on to both sides of it (Douglas and Peucker, Cartographica 1973).
+
+    Args:
+        x: ascending, [N].
+        y: the values there, [N].
+        least: what a line may be off.
+        share: what it may be off besides, of the value.
     """
-    tolerance = least + _SHARE * np.abs(y)
+    tolerance = least + share * np.abs(y)
     kept, spans = {0, len(x) - 1}, [(0, len(x) - 1)]
     while spans:
         left, right = spans.pop()

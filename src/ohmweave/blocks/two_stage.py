@@ -13,7 +13,7 @@ from ohmweave.blocks.technology import N_CHANNEL, P_CHANNEL, V_DD, V_SS, nmos, p
 from ohmweave.circuit import Capacitor, Cell, Instance, Mosfet, Resistor, VoltageSource
 from ohmweave.units import Unit, require
 
-__all__ = ["FIGURES", "Sizes", "Target", "TwoStage45", "circuit", "size"]
+__all__ = ["FIGURES", "Sizes", "Target", "TwoStage45", "circuit", "holding", "size"]
 
 # What characterize_opamp measured, kept so that compiling needs no SPICE.
 FIGURES = Path(__file__).with_name("two_stage_45.json")
@@ -140,13 +140,19 @@ def circuit(name: str, sizes: Sizes, low: float | None = None) -> Cell:
         *_stages(sizes, "", "p", "n"),
         Instance("m7", nmos(*sizes.sink), ("out", "nb", "vss", "vss")),
     ]
-    if low is not None:
-        limit = "limit" if low else "0"
-        parts += [Instance("limit", VoltageSource(low), ("limit", "0"))] if low else []
-        parts += _stages(sizes, "f", limit, "out")
+    parts += () if low is None else holding(sizes, low)
     held = "" if low is None else f", held above {low:g} V"
     note = f"two-stage op-amp, {sum(isinstance(part.of, Mosfet) for part in parts)} transistors{held}"
     return Cell(name, ("p", "n", "out"), tuple(parts), note=note)
+
+
+def holding(sizes: Sizes, low: float) -> tuple[Instance, ...]:
+    """What holds a net ``out`` at or above a limit (V) against a current that is sunk there: M1F to M6F.
+
+    The nets ``vdd``, ``vss`` and ``nb``, the gate voltage of current sinks, are those of the cell around it.
+    """
+    source = (Instance("limit", VoltageSource(low), ("limit", "0")),) if low else ()
+    return *source, *_stages(sizes, "f", "limit" if low else "0", "out")
 
 
 def _stages(sizes: Sizes, mark: str, plus: str, minus: str) -> Iterator[Instance]:
