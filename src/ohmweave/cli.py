@@ -5,7 +5,7 @@ import math
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -28,6 +28,7 @@ from ohmweave.netlist import dialect as find_dialect
 from ohmweave.registry import nearest
 from ohmweave.simulate import SIMULATORS, Precision, Progress, compilers, detect
 from ohmweave.spiking import SpikingChip
+from ohmweave.units import format_quantity
 
 __all__ = ["app", "main"]
 
@@ -165,16 +166,19 @@ def verify(
 
 @app.command()
 def characterize(
-    model: Annotated[Path, typer.Argument(help="a design (.toml) with a device of your own, or its model file")],
+    model: Annotated[
+        Path, typer.Argument(help="a design (.toml) with models of your own, a model file, or an op-amp's kind")
+    ],
     name: Annotated[str | None, typer.Option(help="of a model file: the subcircuit")] = None,
     ports: Annotated[str | None, typer.Option(help="of a model file: PLUS,MINUS")] = None,
     state: Annotated[str | None, typer.Option(help="of a model file: PARAMETER=LOW:HIGH, what programs it")] = None,
     section: Annotated[str | None, typer.Option(help="of a model file: section of a library")] = None,
     include: Annotated[list[str] | None, typer.Option(help="of a model file: one it needs; may be repeated")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="of an op-amp's kind: file to write")] = None,
     time_limit: Annotated[float, typer.Option(help="seconds a sweep may take")] = 600.0,
     as_json: Json = False,
 ) -> None:
-    """Measure a device model in ngspice: its conductances, their states, and a table of its current."""
+    """Measure a device model, or an op-amp of transistors, in ngspice: its figures, and the curves engines take."""
     given = {
         "name": name,
         "ports": None if ports is None else ports.split(","),
@@ -185,8 +189,17 @@ def characterize(
     limits = _limits(time_limit)
     with _progress("characterizing") as step:
         chosen = {key: value for key, value in given.items() if value is not None}
-        done = runs.characterize_device(model, chosen, progress=step, options=limits)
-    _print(done.summary(), as_json, "characterized")
+        made = runs.characterize_target(model, chosen, output, progress=step, options=limits)
+    if as_json:
+        _print_json(made[0].summary() if len(made) == 1 else {each.part: each.summary() for each in made})
+        return
+    for done in made:
+        if isinstance(done, runs.CharacterizedOpAmp):
+            rows = [(name, _figure(value, unit), bench) for name, value, unit, bench in done.rows()]
+            _print_table(f"characterized {done.name}", rows)
+            typer.echo(f"written: {done.file} (figures and DC transfer curves, by {done.engine})")
+        else:
+            _print(done.summary(), as_json=False, title="characterized")
 
 
 @app.command()
@@ -326,7 +339,7 @@ def _print(summary: dict[str, Any], as_json: bool, title: str) -> None:
         _print_table(title, [(key, _text(value)) for key, value in summary.items()])
 
 
-def _print_table(title: str, rows: list[tuple[str, str]]) -> None:
+def _print_table(title: str, rows: Sequence[tuple[str, ...]]) -> None:
     table = Table(title=title, show_header=False, title_justify="left")
     for row in rows:
         table.add_row(*row)
@@ -337,6 +350,12 @@ def _text(value: Any) -> str:
     if isinstance(value, dict):
         return "\n".join(f"{key}: {_text(inner)}" for key, inner in value.items())
     return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _figure(value: float, unit: str) -> str:
+    """A measured value to four digits, with the prefix that suits it."""
+    digits = f"{value:.4g}"
+    return format_quantity(float(digits), unit) if unit and math.isfinite(value) else f"{digits} {unit}".rstrip()
 
 
 @contextmanager
