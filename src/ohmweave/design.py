@@ -44,7 +44,7 @@ from ohmweave.blocks import (
 from ohmweave.choices import ArrayChoice, CouplingChoice, SignalChoice, SpikingChoice
 from ohmweave.devices import Device, Linear, devices
 from ohmweave.devices.file import FileDevice
-from ohmweave.effects import Effect, effects
+from ohmweave.effects import ROOM, Effect, Temperature, effects
 from ohmweave.encoders import Encoder, Rate, encoders
 from ohmweave.errors import DesignError, UnitError
 from ohmweave.models import load_device
@@ -120,6 +120,18 @@ class Design:
             )
         if isinstance(self.device, FileDevice):
             self._require_table(self.device.choice.v_max)
+        if self.opamp.supplied:
+            self._require_room()
+
+    def _require_room(self) -> None:
+        """Refuse another temperature than that at which transistors were measured."""
+        for effect in self.effects:
+            if isinstance(effect, Temperature) and effect.t != ROOM:
+                raise DesignError(
+                    f"expected {ROOM:g} K, where the op-amp's transistors were measured, found {effect.t:g} K",
+                    where="effects.temperature.t",
+                    remedy='choose opamp.kind = "finite", with the gain it has there',
+                )
 
     def _require_table(self, v_max: float) -> None:
         """Refuse voltages over the devices beyond what was measured on them, ``v_max`` (V)."""
