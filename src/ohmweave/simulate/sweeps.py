@@ -7,10 +7,10 @@ The linear rest of a circuit answers the currents of its nonlinear elements with
 c the controlling voltages, u what drives the circuit. Sweeps (:mod:`ohmweave.simulate.loud`) solve it: first in
 float32, until little changes, then in the precision asked for.
 
-Most clamps never come near their limits. They are *quiet*: all they carry is the tail of their
-characteristic, some 1e-11 A, for which their voltage in float32 is plenty; it is taken once, between
-the two kinds of sweeps. Which clamps are quiet is seen from the samples and checked for every one of
-them; one that comes near a limit after all is swept with the others from then on.
+Most clamps never come near their limits. They are *quiet*: all they carry is the tail of their characteristic
+(:mod:`ohmweave.simulate.tails`), whose line is in c_0 and M, and whose rest is taken once, between the two kinds of
+sweeps. Which clamps are quiet is seen from the samples and checked for every one of them; one that comes near a limit
+after all is swept with the others from then on.
 """
 
 from dataclasses import dataclass
@@ -91,7 +91,7 @@ class Sweeper:
         controls: what their controlling voltages answer.
         watched: what the watched quantities answer.
         place: where to compute.
-        precision: of the loud; the quiet are always float32.
+        precision: of the loud; the quiet are float32 at most.
         tolerance: largest change of a sample's controlling voltages (root of the summed squares) that a
             further sweep could make, V; where the sweeps' rate is not known, the change that the last
             one made. float32 cannot do better than 5e-7 V.
