@@ -6,6 +6,7 @@
     netlist/chip.cir     the whole circuit of an analog chip; of a sampled one netlist/s0.cir, ... once asked for
     results/             what engines returned, written later
     device/              the model files of a device of the user's, and what was measured on them
+    opamp/               the same of an op-amp of the user's
 
 ``plan.json`` carries the digests of graph, design and plan; a directory whose files do not belong
 together is refused.
@@ -27,6 +28,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 from safetensors.numpy import save as to_bytes
 
+from ohmweave.blocks.file_opamp import FileOpAmp
 from ohmweave.build import sampled_parts
 from ohmweave.chip import Chip
 from ohmweave.design import Design
@@ -34,7 +36,7 @@ from ohmweave.devices.file import FileDevice
 from ohmweave.errors import BuildError, ModelError, OhmweaveError
 from ohmweave.graph import Graph
 from ohmweave.mapping import Plan
-from ohmweave.models import FOLDER, write_device
+from ohmweave.models import FOLDER, OPAMP_FOLDER, write_device, write_opamp
 from ohmweave.spiking import SpikingChip, SpikingPlan
 from ohmweave.units import Array
 
@@ -52,6 +54,7 @@ _FILES = frozenset(
         "device",
         "graph.json",
         "netlist",
+        "opamp",
         _PLAN,
         "report.html",
         "results",
@@ -181,8 +184,10 @@ def _check_free(place: Path, where: str) -> None:
     if netlists.is_dir():
         ours = re.compile(rf"{NETLIST.stem}|s[0-9]+")
         foreign += [f"{netlists.name}/{item.name}" for item in netlists.iterdir() if not ours.fullmatch(item.stem)]
-        # What the netlists include of a device's model files.
-        foreign = [name for name in foreign if name != f"{netlists.name}/{FOLDER}"]
+        # What the netlists include of model files.
+        foreign = [
+            name for name in foreign if name not in {f"{netlists.name}/{each}" for each in (FOLDER, OPAMP_FOLDER)}
+        ]
     if foreign or (found and _PLAN not in found):
         raise BuildError(
             f"expected a new, an empty or a build directory, found other files ({(foreign or found)[0]})",
@@ -207,6 +212,8 @@ def _write(chip: AnyChip, directory: Path) -> None:
     (directory / "design.toml").write_text(plan.design.dump(), encoding="utf-8")
     if isinstance(plan.design.device, FileDevice):
         write_device(plan.design.device, directory)
+    if isinstance(plan.design.opamp, FileOpAmp):
+        write_opamp(plan.design.opamp, directory)
     structure, weights = plan.graph.pack()
     _write_json(directory / "graph.json", {**structure, "digest": plan.graph.digest()})
     metadata = {"graph": plan.graph.digest()}

@@ -170,8 +170,10 @@ def characterize(
         Path, typer.Argument(help="a design (.toml) with models of your own, a model file, or an op-amp's kind")
     ],
     name: Annotated[str | None, typer.Option(help="of a model file: the subcircuit")] = None,
-    ports: Annotated[str | None, typer.Option(help="of a model file: PLUS,MINUS")] = None,
+    ports: Annotated[str | None, typer.Option(help="of a model file: PLUS,MINUS, of an op-amp PLUS,MINUS,OUT")] = None,
     state: Annotated[str | None, typer.Option(help="of a model file: PARAMETER=LOW:HIGH, what programs it")] = None,
+    supplies: Annotated[str | None, typer.Option(help="of an op-amp's file: PORT=VOLTS,PORT=VOLTS")] = None,
+    bias: Annotated[str | None, typer.Option(help="of an op-amp's file: PORT=AMPS, a current into it")] = None,
     section: Annotated[str | None, typer.Option(help="of a model file: section of a library")] = None,
     include: Annotated[list[str] | None, typer.Option(help="of a model file: one it needs; may be repeated")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="of an op-amp's kind: file to write")] = None,
@@ -183,6 +185,8 @@ def characterize(
         "name": name,
         "ports": None if ports is None else ports.split(","),
         "state": None if state is None else _state(state),
+        "supplies": None if supplies is None else _assigned("--supplies", supplies, "vdd=0.55V,vss=-0.55V"),
+        "bias": None if bias is None else _assigned("--bias", bias, "ib=5uA"),
         "section": section,
         "include": include or None,
     }
@@ -300,6 +304,14 @@ def _state(text: str) -> dict[str, Any]:
         raise UserError(
             f"expected PARAMETER=LOW:HIGH, found {text!r}", where="--state", remedy="try --state gap=0.2:1.7"
         ) from error
+
+
+def _assigned(option: str, text: str, example: str) -> dict[str, str]:
+    """``PORT=VALUE,PORT=VALUE`` as a design has it."""
+    pairs = [each.partition("=") for each in text.split(",")]
+    if not all(name.strip() and value.strip() for name, _, value in pairs):
+        raise UserError(f"expected PORT=VALUE, found {text!r}", where=option, remedy=f"try {option} {example}")
+    return {name.strip(): value.strip() for name, _, value in pairs}
 
 
 def _limits(time_limit: float) -> dict[str, float]:

@@ -21,6 +21,8 @@ _REACH, _DENSITY, _INPUTS, _OFF = 0.2, 9.0, 1201, -0.05
 # Output voltages as shares of the supplies, and around an output limit, V.
 _OUTPUTS, _NEAR = 219, 0.995
 _AROUND = np.concatenate([np.linspace(-20e-3, 10e-3, 301), np.linspace(15e-3, 0.35, 30)])
+# A step that large, of the largest current, is looked at anew in so many points; and what holding must be able to do.
+_COARSE, _FINE, _STRONGER = 0.2, 301, 1.1
 # Points of a curve that are kept: errors of the straight lines between them.
 _VOLTS, _AMPS, _SHARE = 1e-6, 0.1e-6, 0.01
 _LEAST_CURRENT = 1e-4
@@ -53,7 +55,7 @@ def characterize_cells(
 ) -> OpAmpFigures:
     """Measure an op-amp in ngspice: operating points, small signals, a step.
 
-    Gain and phase are those from the plus input to the output with the DC loop closed by 1 Gohm and 1 F; slopes
+    Gain and phase are those from the plus input to the output with the DC loop closed by 1 GH and 1 F; slopes
     those of a follower between 20 % and 80 % of a step from 0 V to 0.2 V and back.
 
     Args:
@@ -102,16 +104,29 @@ def _curves(engine: NgspiceSimulator, plain: Cell, held: Cell | None) -> OpAmpCu
     return OpAmpCurves(
         supplies=supplies, rest=rest, gain=transconductance * r_out, r_out=r_out,
         drive=drive, load=thin(v, taken - np.interp(0.0, v, taken), _AMPS),
-        floor=() if held is None else _floor(engine, plain, held), currents=currents,
+        floor=() if held is None else _floor(engine, plain, held, -amps[0]), currents=currents,
     )  # fmt: skip
 
 
-def _floor(engine: NgspiceSimulator, plain: Cell, held: Cell) -> tuple[tuple[float, float], ...]:
-    """What holds the output above 0 V gives it while the output stage is switched off: points V, A."""
-    amps = _output_amps(engine, held, _OFF, _AROUND) - _output_amps(engine, plain, _OFF, _AROUND)
+def _floor(engine: NgspiceSimulator, plain: Cell, held: Cell, sunk: float) -> tuple[tuple[float, float], ...]:
+    """What holds the output above 0 V gives it while the output stage is switched off: points V, A.
+
+    None where it is no stronger than what the output stage then sinks, ``sunk`` (A).
+    """
+
+    def given(v: Array) -> Array:
+        return _output_amps(engine, held, _OFF, v) - _output_amps(engine, plain, _OFF, v)
+
+    v, amps = _AROUND, given(_AROUND)
+    k = int(np.diff(amps).argmin())
+    if amps[k] - amps[k + 1] > _COARSE * amps.max():
+        v = np.union1d(v, np.linspace(v[max(k - 1, 0)], v[k + 2], _FINE))
+        amps = given(v)
+    if amps.max() < _STRONGER * sunk:
+        return ()
     # Where the holding circuit runs out of current its curve flattens; Newton's method wants it to go on.
-    steepest = int(np.gradient(amps, _AROUND).argmin())
-    return thin(_AROUND[steepest:], amps[steepest:], _AMPS)
+    steepest = int(np.gradient(amps, v).argmin())
+    return thin(v[steepest:], amps[steepest:], _AMPS)
 
 
 def _supplies(cell: Cell) -> tuple[float, float]:
@@ -198,7 +213,7 @@ def _swing(curves: OpAmpCurves) -> tuple[float, float]:
 def _small_signal(engine: NgspiceSimulator, cell: Cell, c_load: float) -> tuple[float, float]:
     """Unity-gain frequency (Hz) and phase margin (degrees)."""
     cards = (
-        f"x1 p n out {cell.name}", "vp p 0 dc 0 ac 1", "rf out n 1e9", "cf n 0 1", f"cl out 0 {c_load!r}",
+        f"x1 p n out {cell.name}", "vp p 0 dc 0 ac 1", "lf out n 1e9", "cf n 0 1", f"cl out 0 {c_load!r}",
         ".ac dec 50 10 1e11", ".save v(out)", ".options reltol=1e-6 gmin=1e-15",
     )  # fmt: skip
     raw = engine.analyse(cell, cards, "complex")
@@ -229,7 +244,9 @@ def _slopes(engine: NgspiceSimulator, cell: Cell, c_load: float) -> tuple[float,
 
 
 def _steepness(t: Array, v: Array) -> float:
-    """Mean slope between 20 % and 80 % of a rising step, V/s."""
+    """Mean slope between 20 % and 80 % of a rising step, V/s; none where it does not rise so far."""
+    if v.max() < 0.8 * _STEP:
+        return math.nan
     first, last = (_reached(t, v, share * _STEP) for share in (0.2, 0.8))
     return 0.6 * _STEP / (last - first)
 

@@ -96,7 +96,7 @@ _UNITS: Mapping[str, str] = {
 # How each figure is measured, for tables.
 BENCHES: Mapping[str, str] = {
     "gain": "DC at rest: slope of the current out of the output held at 0 V, over the input, by r_out",
-    "gbw": "AC at the plus input, DC loop closed by 1 Gohm and 1 F, into c_load: where the gain is 1",
+    "gbw": "AC at the plus input, DC loop closed by 1 GH and 1 F, into c_load: where the gain is 1",
     "phase_margin": "the same run: 180 degrees and the phase there",
     "offset": "DC, output held at 0 V: input difference where it gives no current, negated",
     "v_low": "DC at rest: below, the output conductance is above ten times that at 0 V",

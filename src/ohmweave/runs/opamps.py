@@ -6,14 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from ohmweave.blocks import opamps
-from ohmweave.blocks.characterize import characterize_opamp
+from ohmweave.blocks.characterize import characterize_cells, characterize_opamp
 from ohmweave.blocks.figures import BENCHES, OpAmpFigures
+from ohmweave.blocks.file_opamp import opamp_circuit
 from ohmweave.blocks.protocols import OpAmp
-from ohmweave.errors import DesignError, UserError
+from ohmweave.errors import DesignError, NetlistError, SimulationError, UserError
+from ohmweave.models import load_opamp_library, opamp_path, read_opamp_choice
 from ohmweave.registry import nearest
 from ohmweave.simulate.ngspice import NgspiceSimulator
 
-__all__ = ["CharacterizedOpAmp", "characterize_known", "measure"]
+__all__ = ["CharacterizedOpAmp", "characterize_known", "characterize_opamp_file", "measure"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +77,37 @@ def characterize_known(
     return measure(name, known[name](), output or Path(f"{name}.characterized.json"), options)
 
 
+def characterize_opamp_file(
+    path: Path, table: Mapping[str, Any], *, options: Mapping[str, Any] | None = None
+) -> CharacterizedOpAmp:
+    """Measure the op-amp of a design's or a file's, and write what was found beside the op-amp's file.
+
+    Args:
+        path: the design or the file.
+        table: the table ``[opamp]``.
+        options: of ngspice.
+
+    Raises:
+        DesignError: choices that cannot be.
+        NetlistError: a file that is unsafe or malformed, or a subcircuit that is no op-amp.
+        SimulatorMissing: no ngspice.
+        UserError: a place that cannot be written.
+    """
+    choice = read_opamp_choice(table, str(path))
+    library = load_opamp_library(choice, path.parent)
+    engine = NgspiceSimulator(**(options or {}))
+    plain, held = (opamp_circuit(choice, library, name, low) for name, low in (("opamp", None), ("opamp_held", 0.0)))
+    try:
+        figures = characterize_cells(plain, held, engine)
+    except SimulationError as error:
+        raise NetlistError(
+            f"expected an op-amp that ngspice can measure, found: {error.message}",
+            where=f"{choice.file}: {choice.name}",
+            remedy=error.remedy or "mend the subcircuit, its supplies and its bias",
+        ) from error
+    return _written(choice.name, figures, opamp_path(choice, path.parent), engine)
+
+
 def measure(name: str, opamp: OpAmp, file: Path, options: Mapping[str, Any] | None = None) -> CharacterizedOpAmp:
     """Measure an op-amp and write what was found.
 
@@ -97,7 +130,10 @@ def measure(name: str, opamp: OpAmp, file: Path, options: Mapping[str, Any] | No
             remedy=f"known are {', '.join(known)}",
         )
     engine = NgspiceSimulator(**(options or {}))
-    figures = characterize_opamp(opamp, engine)
+    return _written(name, characterize_opamp(opamp, engine), file, engine)
+
+
+def _written(name: str, figures: OpAmpFigures, file: Path, engine: NgspiceSimulator) -> CharacterizedOpAmp:
     try:
         figures.save(file)
     except OSError as error:
