@@ -28,6 +28,8 @@ TITLES: Mapping[str, tuple[str, float, str]] = MappingProxyType(
         "bits": ("bits of the inputs", 1.0, ""),
         "kelvin_resistor": ("temperature, resistors in the loops", 1.0, "K"),
         "kelvin_memristor": ("temperature, memristors in the loops", 1.0, "K"),
+        "same_resistor": ("temperature, resistors in the loops, one coefficient", 1.0, "K"),
+        "same_memristor": ("temperature, memristors in the loops, one coefficient", 1.0, "K"),
         "joint": ("read voltage, highest conductance / range, sink current, bandwidth, hidden layer", 1.0, ""),
         "final": ("the best of them, more images", 1.0, ""),
     }
@@ -96,6 +98,12 @@ def summary(found: Records) -> list[str]:
             f"{1e9 * (energy(best) or 0.0):.2f} nJ an image, {1e3 * best['power']:.2f} mW, "
             f"{1e9 * (settling(best) or 0.0):.0f} ns; the base takes {1e9 * (energy(base) or 0.0):.2f} nJ."
         )
+    lines += [
+        f"On {each['images']} images it decides {each['circuit']} rightly, its network {each['software']}, the base's "
+        f"network {each['reference']}."
+        for each in found
+        if each["axis"] == "final"
+    ]
     lines += [
         f"Whole netlist in ngspice, {each['devices']} memristors, {each['opamps']} op-amps of transistors, wires "
         f"of {each['ohms']:g} ohm a segment, one image: {each['spice_seconds']:g} s; the native engine is "
@@ -170,22 +178,23 @@ def _panels(found: Records, axes: Sequence[str], path: Path, *, tall: bool) -> N
 
 def _temperature(found: Records, path: Path) -> None:
     """Accuracy and common gain against temperature, a line for each kind of loop."""
-    kinds = [kind for kind in ("resistor", "memristor") if _of(found, f"kelvin_{kind}")]
+    axes = ("kelvin_resistor", "kelvin_memristor", "same_resistor", "same_memristor")
+    kinds = [axis for axis in axes if _of(found, axis)]
     if not kinds:
         return
     figure = Figure(figsize=(6.0, 2.4), layout="constrained")
     left, right = figure.subplots(1, 2)
     for kind in kinds:
-        mine = _of(found, f"kelvin_{kind}")
-        x = [each["value"] for each in mine]
-        _accuracy(left, mine, x, f"{kind}s in the loops")
-        right.plot(x, [each["gain"] for each in mine], marker="o", ms=3)
-    _software(left, _of(found, f"kelvin_{kinds[0]}")[0])
+        mine = _of(found, kind)
+        x, told = [each["value"] for each in mine], TITLES[kind][0].removeprefix("temperature, ")
+        _accuracy(left, mine, x)
+        right.plot(x, [each["gain"] for each in mine], marker="o", ms=3, label=told)
+    _software(left, _of(found, kinds[0])[0])
     left.set_ylabel("decided rightly, %")
     right.set_ylabel("gain of the scores")
     for panel in (left, right):
         panel.set_xlabel("temperature, K")
-    left.legend(fontsize=7)
+    right.legend(fontsize=6)
     _save(figure, path)
 
 

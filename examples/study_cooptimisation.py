@@ -62,7 +62,7 @@ class Source:
 
 SOURCES: Mapping[str, Source] = MappingProxyType(
     {
-        "mnist": Source("MNIST", ((128,), (16,), (32,), (64,), (256,), (64, 64), (64, 64, 64)), 10),
+        "mnist": Source("MNIST", ((128,), (32,), (64,), (256,), (64, 64), (64, 64, 64)), 10),
         "digits": Source("digits", ((32,), (8,), (16,), (16, 16)), 60),
     }
 )
@@ -105,9 +105,9 @@ def reading(volts: float) -> Design:
     return replace(BASE, signal=replace(BASE.signal, v_read=volts))
 
 
-def warm(feedback: Feedback) -> Callable[[float], Design]:
+def warm(feedback: Feedback, **coefficients: float) -> Callable[[float], Design]:
     """The base at a temperature, with a choice of loops."""
-    return lambda kelvin: replace(BASE, feedback=feedback, effects=(Temperature(kelvin),))
+    return lambda kelvin: replace(BASE, feedback=feedback, effects=(Temperature(kelvin, **coefficients),))
 
 
 KELVIN = (250.0, 300.15, 325.0, 350.0, 375.0, 400.0)
@@ -119,8 +119,13 @@ JOINT = (
     (0.1, 10e-6, 30.0, 100e-6, 30e6, 128), (0.1, 3e-6, 30.0, 50e-6, 30e6, 128), (0.1, 3e-6, 30.0, 25e-6, 30e6, 128),
     (0.05, 3e-6, 30.0, 25e-6, 30e6, 128), (0.1, 3e-6, 100.0, 25e-6, 30e6, 128), (0.1, 3e-6, 100.0, 25e-6, 100e6, 128),
     (0.1, 3e-6, 100.0, 50e-6, 100e6, 128), (0.1, 3e-6, 100.0, 50e-6, 200e6, 128), (0.1, 1e-6, 100.0, 25e-6, 100e6, 128),
-    (0.1, 3e-6, 100.0, 25e-6, 100e6, 64), (0.1, 3e-6, 100.0, 50e-6, 100e6, 64),
+    (0.1, 3e-6, 100.0, 25e-6, 200e6, 128), (0.1, 3e-6, 100.0, 25e-6, 100e6, 64), (0.1, 3e-6, 100.0, 50e-6, 100e6, 64),
+    (0.1, 3e-6, 100.0, 25e-6, 200e6, 64), (0.1, 3e-6, 100.0, 12e-6, 100e6, 64), (0.1, 3e-6, 100.0, 12e-6, 200e6, 64),
+    (0.1, 1e-6, 100.0, 12e-6, 100e6, 64), (0.05, 1e-6, 100.0, 6e-6, 100e6, 64), (0.1, 3e-6, 100.0, 25e-6, 100e6, 32),
 )  # fmt: skip
+
+# Wires, ohm a segment, and network of the whole netlists that go through ngspice: without wires the base.
+WHOLE = ((0.0, 0), (1.0, 1))
 
 
 def points(networks: Sequence[tuple[int, ...]]) -> dict[str, list[Point]]:
@@ -129,10 +134,10 @@ def points(networks: Sequence[tuple[int, ...]]) -> dict[str, list[Point]]:
     axes: dict[str, list[Point]] = {
         "base": [Point("base", 0.0)],
         "sink": [Point("sink", amps, target=Target(i_out=amps)) for amps in (50e-6, 100e-6, 200e-6, 400e-6)],
-        "gbw": [Point("gbw", hertz, target=Target(gbw=hertz)) for hertz in (10e6, 30e6, 60e6, 100e6)],
+        "gbw": [Point("gbw", hertz, target=Target(gbw=hertz)) for hertz in (10e6, 30e6, 100e6)],
         "feedback": [Point("feedback", name, replace(BASE, feedback=kind)) for name, kind in FEEDBACKS.items()],
-        "read": [Point("read", volts, reading(volts)) for volts in (0.025, 0.05, 0.1, 0.15, 0.2)],
-        "on": [Point("on", on, conductances(on, 30.0)) for on in (1e-6, 3e-6, 10e-6, 30e-6, 100e-6)],
+        "read": [Point("read", volts, reading(volts)) for volts in (0.025, 0.05, 0.1, 0.2)],
+        "on": [Point("on", on, conductances(on, 30.0)) for on in (1e-6, 10e-6, 30e-6, 100e-6)],
         "network": [Point("network", "-".join(map(str, hidden)), hidden=hidden) for hidden in networks],
         "gain": [Point("gain", gain, gain=gain, **finite) for gain in (10.0, 30.0, 100.0, 300.0, 1e3, 1e4, 1e5)],
         "range": [
@@ -145,8 +150,9 @@ def points(networks: Sequence[tuple[int, ...]]) -> dict[str, list[Point]]:
         Point("error", name, replace(programmed, feedback=kind), **finite) for name, kind in FEEDBACKS.items()
     ]
     for name in ("resistor", "memristor"):
-        design = warm(FEEDBACKS[name])
-        axes[f"kelvin_{name}"] = [Point(f"kelvin_{name}", t, design(t), **finite) for t in KELVIN]
+        own, same = warm(FEEDBACKS[name]), warm(FEEDBACKS[name], alpha_off=-1e-3, alpha_on=-1e-3)
+        for axis, design in ((f"kelvin_{name}", own), (f"same_{name}", same)):
+            axes[axis] = [Point(axis, t, design(t), **finite) for t in KELVIN]
     axes["joint"] = [joint(*choice, base=networks[0]) for choice in JOINT]
     return axes
 
@@ -223,6 +229,7 @@ def measure(task: Task, point: Point, images: int) -> dict[str, Any]:
     found: dict[str, Any] = {
         "images": images,
         "software": int(before.sum()),
+        "reference": int((task.graph(()).forward(task.x[:images]).argmax(axis=1) == y).sum()),
         "circuit": int(right.sum()),
         "lost": int((before & ~right).sum()),
         "gained": int((right & ~before).sum()),
@@ -285,19 +292,21 @@ class Study:
         for point in chosen:
             count = min(self.many if point.target is None else self.images, len(self.task.y))
             try:
-                yield from self._record(point, f"{count}", partial(measure, self.task, point, count))
+                yield from self._record(point, count, f"{count}", partial(measure, self.task, point, count))
             except EngineError as error:
                 print(f"FAILED {point.axis} {point.value}: {error}", file=sys.stderr, flush=True)
 
-    def whole(self, point: Point, ohms: Sequence[float]) -> Iterator[dict[str, Any]]:
-        """The records of whole netlists in ngspice with wires of so many ohms a segment."""
-        for each in ohms:
-            named = replace(point, axis="whole", value=each)
-            yield from self._record(named, f"whole {each}", partial(whole, self.task, point, each))
+    def whole(self, count: int) -> Iterator[dict[str, Any]]:
+        """The records of whole netlists in ngspice, the first so many of :data:`WHOLE`."""
+        for ohms, number in WHOLE[:count]:
+            point = Point("whole", ohms, hidden=self.task.source.networks[number])
+            yield from self._record(point, 1, f"whole {ohms}", partial(whole, self.task, point, ohms))
 
-    def _record(self, point: Point, what: str, make: Callable[[], dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    def _record(
+        self, point: Point, images: int, what: str, make: Callable[[], dict[str, Any]]
+    ) -> Iterator[dict[str, Any]]:
         kept = read_kept(self.path)
-        key = point.key(f"{self.task.digest(point.hidden, self.images)} {what}")
+        key = point.key(f"{self.task.digest(point.hidden, images)} {what}")
         place = {"axis": point.axis, "value": point.value, "transistors": point.target is not None}
         if key not in kept and self.only_draw:
             return
@@ -325,7 +334,7 @@ def main(arguments: Sequence[str] | None = None) -> Records:
         point = next(each for each in chosen if (each.axis, each.value) == (best["axis"], best["value"]))
         found += replace(study, images=options.final).records([replace(point, axis="final")])
     if shutil.which("ngspice"):
-        found += study.whole(Point("base", 0.0), options.whole)
+        found += study.whole(options.whole)
     page = [*numbers(found, task.source.title), *summary(found)]
     if found:
         draw(found, options.output)
@@ -343,7 +352,7 @@ def read_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--images", type=int, default=100, help="test images for chips of transistors")
     parser.add_argument("--many", type=int, default=2000, help="test images for chips of finite op-amps")
     parser.add_argument("--final", type=int, default=1000, help="test images for the best chip; 0 leaves it out")
-    parser.add_argument("--whole", nargs="*", type=float, default=[0.0], help="ohm a segment of whole ngspice runs")
+    parser.add_argument("--whole", type=int, default=len(WHOLE), help="whole netlists that go through ngspice")
     parser.add_argument("--output", type=Path, default=ROOT / "docs" / "studies" / "co-optimisation")
     parser.add_argument("--cache", type=Path, default=ROOT / "build" / "co-optimisation", help="weights and op-amps")
     parser.add_argument("--only-draw", action="store_true", help="compute nothing; draw the points that are there")

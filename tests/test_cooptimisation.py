@@ -114,7 +114,7 @@ def test_the_study_goes_on_where_it_stopped_and_keeps_the_page_around_its_number
     study, page = modules["study_cooptimisation"], tmp_path / "study.md"
     short = replace(study.SOURCES["digits"], networks=((8,),), epochs=5)
     monkeypatch.setattr(study, "SOURCES", {"digits": short})
-    words = ["--data", "digits", "--many", "30", "--final", "0", "--whole", "--axes", "gain", "bits"]
+    words = ["--data", "digits", "--many", "30", "--final", "0", "--whole", "0", "--axes", "gain", "bits"]
     words += ["--output", str(tmp_path / "study"), "--cache", str(tmp_path / "cache")]
     page.write_text("# Before\n", encoding="utf-8")
     found, kept = study.main(words), tmp_path / "study" / "digits.jsonl"

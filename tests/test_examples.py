@@ -26,7 +26,7 @@ SCRIPTS = sorted(path.name for path in (ROOT / "examples").glob("*.py") if path.
 QUICK = {
     "digits_cnn.py": ("--epochs", "4", "--samples", "40", "--checked", "1"),
     "study_cooptimisation.py": (
-        *("--data", "digits", "--images", "12", "--many", "40", "--final", "0", "--whole"),
+        *("--data", "digits", "--images", "12", "--many", "40", "--final", "0", "--whole", "0"),
         *("--axes", "base", "gain", "read", "kelvin_memristor", "--output", "study", "--cache", "cache"),
     ),
     "study_tiles_and_nonidealities.py": (
