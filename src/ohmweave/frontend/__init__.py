@@ -3,6 +3,7 @@
 from ohmweave.frontend.datasets import Data, load_data
 from ohmweave.frontend.factories import load_model
 from ohmweave.frontend.nir import NirModel, from_nir, read_nir
+from ohmweave.frontend.nir_write import write_nir
 from ohmweave.frontend.onnx import from_onnx
 from ohmweave.frontend.snntorch_module import from_snntorch
 from ohmweave.frontend.torch_module import from_module
@@ -17,4 +18,5 @@ __all__ = [
     "load_data",
     "load_model",
     "read_nir",
+    "write_nir",
 ]

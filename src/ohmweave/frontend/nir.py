@@ -16,7 +16,7 @@ import numpy as np
 from ohmweave.errors import ModelError
 from ohmweave.frontend.nir_nodes import NEURONS, Neurons, Timing, input_op, layer_op, neurons
 from ohmweave.frontend.nir_process import HdfReader
-from ohmweave.frontend.nir_structure import Net, NirNode, parse, refuse
+from ohmweave.frontend.nir_structure import Net, NirNode, parse, refuse, shown
 from ohmweave.graph import Graph, Node
 from ohmweave.ops import (
     Add,
@@ -118,13 +118,9 @@ class _Reader:
             raise refuse(where, f"expected a time step dt above 0, found {step:g} s", "state dt in the metadata")
         if not stated:
             self._remark(f"states no time step; dt = {step:g} s assumed")
-        if "reset" not in data:
+        if any("reset" not in {**data, **node.metadata} for node in self.net.nodes.values() if node.kind in NEURONS):
             self._remark("states no reset; reset to zero at once assumed, as the NIR specification has it")
-        reset = data.get("reset", "zero")
-        delay = bool(_scalar(data["reset_delay"], "reset_delay", where)) if "reset_delay" in data else False
-        if not isinstance(reset, str):
-            raise refuse(where, f"expected a reset in words in the metadata, found {reset!r}", 'try "zero"')
-        return Timing(step, stated or dt is not None, reset, delay)
+        return Timing(step, stated or dt is not None)
 
     def _remark(self, text: str) -> None:
         self.remarks[f"{self.net.where} {text}"] = None
@@ -155,6 +151,7 @@ class _Reader:
         return joined
 
     def _neurons(self, node: NirNode, source: str) -> None:
+        reset = _reset({**self.net.metadata, **node.metadata}, node.where)
         found = neurons(node, self.shapes[source], self.timing)
         if found.shifted:
             self._remark(
@@ -175,7 +172,7 @@ class _Reader:
             )
         else:
             scale = found.gain
-        op = _sound(node, lambda: _operation(found, scale, loop, self.timing))
+        op = _sound(node, lambda: _operation(found, scale, loop, reset))
         self._put(node, node.name, op, (source,))
 
     def _loop(self, node: NirNode, found: Neurons) -> tuple[Array, Array] | None:
@@ -214,10 +211,20 @@ def _sound(node: NirNode, make: Any) -> Any:
         raise node.error(error.message, error.remedy or "mend the graph and write it again") from error
 
 
+def _reset(metadata: Mapping[str, Any], where: str) -> tuple[str, bool]:
+    """The word of a reset and whether it is delayed, those of the specification where nothing is said."""
+    reset = metadata.get("reset", "zero")
+    if not isinstance(reset, str):
+        raise refuse(where, f"expected a reset in words in the metadata, found {shown(reset)}", 'try "zero"')
+    return reset, bool(_scalar(metadata["reset_delay"], "reset_delay", where)) if "reset_delay" in metadata else False
+
+
 def _scalar(value: Any, label: str, where: str) -> Any:
     if isinstance(value, np.ndarray) and value.size == 1 and value.dtype.kind in "biuf":
         return value.reshape(())[()]
-    raise refuse(where, f"expected one number {label!r} in the metadata, found {value!r}", "state it as one number")
+    raise refuse(
+        where, f"expected one number {label!r} in the metadata, found {shown(value)}", "state it as one number"
+    )
 
 
 def _scaled(op: Op, gain: Array, offset: Array) -> Linear | Conv | None:
@@ -233,9 +240,9 @@ def _scaled(op: Op, gain: Array, offset: Array) -> Linear | Conv | None:
     return replace(op, weight=factor.reshape(-1, 1, 1, 1) * op.weight, bias=factor * op.bias + shift)
 
 
-def _operation(found: Neurons, scale: Array, loop: tuple[Array, Array] | None, timing: Timing) -> Op:
+def _operation(found: Neurons, scale: Array, loop: tuple[Array, Array] | None, reset: tuple[str, bool]) -> Op:
     """Neurons whose inputs come ``scale`` times too small for their thresholds."""
-    reset, threshold = (timing.reset, timing.delay), found.threshold / scale
+    threshold = found.threshold / scale
     if loop is None:
         if found.alpha is None:
             return LeakyIntegrateFire(found.beta, threshold, *reset)
@@ -293,6 +300,8 @@ def _cycle(stuck: set[str], edges: Sequence[tuple[str, str]], net: Net) -> Model
         path.append(name)
         name = sources[name]
     cycle = path[path.index(name) :][::-1]
+    first = cycle.index(min(cycle))
+    cycle = cycle[first:] + cycle[:first]
     neural = any(net.nodes[name].kind in NEURONS for name in cycle)
     message = (
         "expected cycles of neurons with weights of their own that nobody else reads"

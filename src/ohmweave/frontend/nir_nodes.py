@@ -19,7 +19,7 @@ from math import prod
 
 import numpy as np
 
-from ohmweave.frontend.nir_structure import NirNode
+from ohmweave.frontend.nir_structure import NirNode, shown
 from ohmweave.ops import AveragePool, Conv, Flatten, Input, Linear, Op, Reshape, Shape
 from ohmweave.units import Array
 
@@ -33,19 +33,15 @@ _SINGLE = 1e-6
 
 @dataclass(frozen=True)
 class Timing:
-    """The time step and the reset of a network.
+    """The time step of a network.
 
     Args:
         dt: step, s.
-        stated: whether the file states dt.
-        reset: as for :class:`ohmweave.ops.LeakyIntegrateFire`.
-        delay: likewise.
+        stated: whether the file or the user states it.
     """
 
     dt: float
     stated: bool
-    reset: str
-    delay: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +104,7 @@ def _conv(node: NirNode, shape: Shape) -> Op:
     weight = node.numbers("weight")
     if weight.ndim != 4 or ("input_shape" in node.fields and node.whole("input_shape") != shape[1:]):
         stated = node.fields.get("input_shape")
-        found = f"weight {weight.shape}" if weight.ndim != 4 else f"input_shape {np.asarray(stated).tolist()}"
+        found = f"weight {weight.shape}" if weight.ndim != 4 else f"input_shape {shown(stated)}"
         raise node.error(f"expected a kernel of four dimensions for pictures {shape[1:]}, found {found}")
     stride, dilation = _pair(node, "stride"), _pair(node, "dilation")
     (groups,) = node.whole("groups")[:1]
@@ -120,11 +116,13 @@ def _padding(
     node: NirNode, kernel: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int]
 ) -> tuple[int, int, int, int]:
     value = node.fields.get("padding")
-    if value == "valid":
-        return (0, 0, 0, 0)
     if isinstance(value, str):
+        if value == "valid":
+            return (0, 0, 0, 0)
         if value != "same" or stride != (1, 1):
-            raise node.error(f"expected a padding in pixels, 'valid', or 'same' with a stride of 1, found {value!r}")
+            raise node.error(
+                f"expected a padding in pixels, 'valid', or 'same' with a stride of 1, found {shown(value)}"
+            )
         down, across = (d * (k - 1) for d, k in zip(dilation, kernel, strict=True))
         return (down // 2, across // 2, down - down // 2, across - across // 2)
     down, across = _pair(node, "padding")

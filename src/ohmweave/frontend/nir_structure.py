@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from ohmweave.errors import ModelError
 from ohmweave.units import Array
 
-__all__ = ["Net", "NirNode", "parse", "refuse"]
+__all__ = ["Net", "NirNode", "parse", "refuse", "shown"]
 
 Edge = tuple[str, str]
+_LONGEST = 60
 _AGAIN = "write the NIR file again with nir.write"
 
 
@@ -42,8 +43,7 @@ class NirNode:
         """A field as the file has it."""
         value = self.fields.get(field)
         if not isinstance(value, np.ndarray):
-            found = "none" if value is None else f"{type(value).__name__}"
-            raise self.error(f"expected numbers {field!r}, found {found}", _AGAIN)
+            raise self.error(f"expected numbers {field!r}, found {shown(value)}", _AGAIN)
         if value.dtype.kind not in "biuf" or not value.size:
             raise self.error(f"expected numbers {field!r}, found {value.dtype} of shape {value.shape}", _AGAIN)
         return value
@@ -58,7 +58,7 @@ class NirNode:
         """A field of whole numbers, one or a row of them."""
         values = np.atleast_1d(self.numbers(field))
         if values.ndim != 1 or not (np.isfinite(values) & (values == np.floor(values)) & (abs(values) < 2**31)).all():
-            raise self.error(f"expected whole numbers {field!r}, found {self.raw(field).tolist()}", _AGAIN)
+            raise self.error(f"expected whole numbers {field!r}, found {shown(self.raw(field))}", _AGAIN)
         return tuple(int(value) for value in values)
 
 
@@ -83,6 +83,18 @@ class Net:
         return [node for node in self.nodes.values() if node.kind == kind]
 
 
+def shown(value: Any) -> str:
+    """A value of a file in a few words of one line."""
+    if value is None:
+        return "none"
+    if isinstance(value, Mapping):
+        return "a group"
+    if isinstance(value, np.ndarray) and value.size > 4:
+        return f"numbers of shape {value.shape}"
+    text = repr(value.tolist() if isinstance(value, np.ndarray) else value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+
+
 def refuse(where: str, message: str, remedy: str = _AGAIN) -> ModelError:
     """The error about a file or a place in it."""
     return ModelError(message, where=where, remedy=remedy)
@@ -100,9 +112,11 @@ def parse(tree: Mapping[str, Any], where: str) -> Net:
             another number than one of inputs and outputs.
     """
     root = tree.get("node")
-    if not isinstance(root, Mapping) or root.get("type") != "NIRGraph":
-        found = root.get("type") if isinstance(root, Mapping) else None
-        raise refuse(where, f"expected a NIR graph in the group 'node', found {found!r}", "write it with nir.write")
+    found = root.get("type") if isinstance(root, Mapping) else None
+    if not isinstance(root, Mapping) or not isinstance(found, str) or found != "NIRGraph":
+        raise refuse(
+            where, f"expected a NIR graph in the group 'node', found {shown(found)}", "write it with nir.write"
+        )
     nodes, edges = _graph(root, "", where)
     nodes, edges = _through(nodes, edges)
     net = Net(nodes, tuple(edges), _mapping(root.get("metadata")), where)
@@ -128,10 +142,10 @@ def _graph(tree: Mapping[str, Any], prefix: str, where: str) -> tuple[dict[str, 
     edges = _edges(tree.get("edges"), children, prefix, place)
     for name, child in children.items():
         full = prefix + name
-        spot = f"{where}: node {full!r}"
+        spot = f"{where}: node {shown(full)}"
         kind = child.get("type") if isinstance(child, Mapping) else None
         if not isinstance(kind, str):
-            raise refuse(spot, f"expected a node with a type, found {kind!r}")
+            raise refuse(spot, f"expected a node with a type, found {shown(kind)}")
         if kind != "NIRGraph":
             nodes[full] = NirNode(full, kind, child, _mapping(child.get("metadata")), spot)
             continue
@@ -161,7 +175,9 @@ def _edges(value: Any, nodes: Mapping[str, Any], prefix: str, where: str) -> lis
     for a, b in value:
         for end in (a, b):
             if not isinstance(end, str) or end not in nodes:
-                raise refuse(where, f"expected edges between nodes, found ({a!r}, {b!r}), but there is no {end!r}")
+                raise refuse(
+                    where, f"expected edges between nodes, found ({shown(a)}, {shown(b)}), but there is no {shown(end)}"
+                )
         edge = (prefix + a, prefix + b)
         if edge in edges:
             raise refuse(where, f"expected each edge once, found ({a!r}, {b!r}) twice")
