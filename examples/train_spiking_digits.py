@@ -35,14 +35,14 @@ SLOPE = 25.0
 SHARPNESS = 0.25
 
 
-def model() -> torch.nn.Module:
-    """The untrained network; x of 64 spikes, y of 10 spikes, one step a call."""
+def model(inputs: int = 64, hidden: int = 32) -> torch.nn.Module:
+    """The untrained network; x of ``inputs`` spikes, y of 10 spikes, one step a call."""
     words = {"beta": BETA, "reset_mechanism": "zero", "init_hidden": True}
     words["spike_grad"] = surrogate.fast_sigmoid(slope=SLOPE)
     layers: OrderedDict[str, torch.nn.Module] = OrderedDict(
-        hidden=torch.nn.Linear(64, 32, bias=False),
+        hidden=torch.nn.Linear(inputs, hidden, bias=False),
         lif1=snntorch.Leaky(**words),
-        output=torch.nn.Linear(32, 10, bias=False),
+        output=torch.nn.Linear(hidden, 10, bias=False),
         lif2=snntorch.Leaky(**words, output=True),
     )
     return torch.nn.Sequential(layers)
@@ -51,26 +51,24 @@ def model() -> torch.nn.Module:
 def graph(weights: Path = WEIGHTS) -> Graph:
     """The trained network as a graph, read from its weights alone."""
     w = load_file(weights)
-    nodes = [Node("x", Input((64,)))]
+    nodes = [Node("x", Input((w["hidden.weight"].shape[1],)))]
     for linear, lif in (("hidden", "lif1"), ("output", "lif2")):
         outputs = len(w[f"{linear}.weight"])
         nodes.append(Node(linear, Linear(w[f"{linear}.weight"], np.zeros(outputs)), (nodes[-1].name,)))
-        neurons = LeakyIntegrateFire(np.full(outputs, BETA), np.ones(outputs))
-        nodes.append(Node(lif, neurons, (linear,)))
+        beta, threshold = (np.full(outputs, w[f"{lif}.{name}"]) for name in ("beta", "threshold"))
+        nodes.append(Node(lif, LeakyIntegrateFire(beta, threshold, "zero", delay=True), (linear,)))
     return Graph(tuple(nodes), ("lif2",))
 
 
 def counts(network: torch.nn.Module, trains: torch.Tensor) -> torch.Tensor:
-    """The output's spikes over all steps from rest, [samples, 10]; of trains [samples, steps, 64]."""
+    """The output's spikes over all steps from rest, [samples, 10]; of trains [samples, steps, inputs]."""
     utils.reset(network)
     return torch.stack([network(trains[:, step])[0] for step in range(trains.shape[1])]).sum(dim=0)
 
 
-def train(data: Data, epochs: int) -> torch.nn.Module:
+def train(network: torch.nn.Module, data: Data, epochs: int) -> torch.nn.Module:
     """The network after ``epochs`` passes of Adam with a cosine learning rate."""
-    torch.manual_seed(SEED)
-    network = model()
-    x, y = torch.from_numpy(data.x).float(), torch.as_tensor(data.y)
+    x, y = torch.from_numpy(data.x).float().flatten(1), torch.as_tensor(data.y)
     optimizer = torch.optim.Adam(network.parameters(), lr=5e-3)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=epochs)
     for _ in range(epochs):
@@ -83,14 +81,18 @@ def train(data: Data, epochs: int) -> torch.nn.Module:
     return network.eval()
 
 
+def accuracy(network: Graph, data: Data) -> float:
+    """Share of samples whose class has the most output spikes."""
+    parts = [decide(run(network, trains)) for _, trains in ENCODING.parts(data.x)]
+    return float((np.concatenate(parts) == data.y).mean())
+
+
 def save(network: torch.nn.Module, path: Path) -> None:
-    """Write the layers' weights beside their final place, then move them there in one step."""
+    """Write the weights beside their final place, then move them there in one step."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        partial.write_bytes(
-            to_bytes({f"{name}.weight": getattr(network, name).weight for name in ("hidden", "output")})
-        )
+        partial.write_bytes(to_bytes(network.state_dict()))
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
@@ -103,9 +105,10 @@ def main(arguments: Sequence[str] | None = None) -> float:
     parser.add_argument("--epochs", type=int, default=60)
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    save(train(load_data("digits", "train"), options.epochs), options.output)
+    torch.manual_seed(SEED)
+    save(train(model(), load_data("digits", "train"), options.epochs), options.output)
     test = load_data("digits", "test")
-    found = float((decide(run(graph(options.output), ENCODING.trains(test.x))) == test.y).mean())
+    found = accuracy(graph(options.output), test)
     print(f"accuracy on {len(test.x)} held-out images: {found:.4f}; weights in {options.output}")
     return found
 
