@@ -111,7 +111,7 @@ install_packages() {
     say "installing ohmweave and the packages it needs"
     # The build backend comes from the pins too, which an isolated build would not see.
     pip_install hatchling editables || give_up "the build backend could not be installed"
-    pip_install --no-build-isolation -e '.[torch,dev]' || give_up "the packages could not be installed"
+    pip_install --no-build-isolation -e '.[snn,torch,dev]' || give_up "the packages could not be installed"
 }
 
 # ---------------------------------------------------------------- ngspice

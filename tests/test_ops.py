@@ -27,19 +27,25 @@ from ohmweave.ops import (
     HardSwish,
     Identity,
     Input,
+    LeakyIntegrateFire,
     LeakyRelu,
     Linear,
     MaxPool,
     Mul,
     Op,
     Pad,
+    RecurrentLeakyIntegrateFire,
+    RecurrentSynapticIntegrateFire,
     Relu,
     Reshape,
     Sigmoid,
     Slice,
     Softmax,
+    Stateful,
+    SynapticIntegrateFire,
     Tanh,
 )
+from ohmweave.temporal import run
 from ohmweave.units import Array
 
 RNG = np.random.default_rng(11)
@@ -196,6 +202,10 @@ EXAMPLES: Mapping[str, Op] = {
     "Concat": Concat(),
     "Slice": Slice((0, 1, 0), (4, 7, 6), (2, 1, 1)),
     "Pad": Pad((0, 1, 1), (0, 2, 0)),
+    "LeakyIntegrateFire": LeakyIntegrateFire(ONES / 2, ONES, "subtract", delay=True),
+    "SynapticIntegrateFire": SynapticIntegrateFire(ONES / 4, ONES / 2, ONES, "hold", delay=True),
+    "RecurrentLeakyIntegrateFire": RecurrentLeakyIntegrateFire(ONES / 2, ONES, np.eye(4) / 2, ONES / 8, "guarded"),
+    "RecurrentSynapticIntegrateFire": RecurrentSynapticIntegrateFire(ONES / 4, ONES / 2, ONES, ONES / 3, 0 * ONES),
 }
 
 
@@ -203,7 +213,7 @@ def around(op: Op) -> Graph:
     """A network of one operation."""
     if isinstance(op, Input):
         return Graph((Node("x", op),), ("x",))
-    shape = (3,) if isinstance(op, Linear) else (4, 7, 6)
+    shape = (4,) if isinstance(op, Stateful) else (3,) if isinstance(op, Linear) else (4, 7, 6)
     inputs = ("x",) * (op.arity or 3)
     return Graph((Node("x", Input(shape)), Node("y", op, inputs)), ("y",))
 
@@ -213,11 +223,15 @@ def test_every_operation_survives_a_file(name: str) -> None:
     graph = around(EXAMPLES[name])
     structure, values = graph.pack()
     again = Graph.unpack(json.loads(json.dumps(structure, allow_nan=False)), values)
-    x = RNG.normal(size=(2, *graph.input_shape))
     assert type(again.nodes[-1].op) is OPS[name]
     assert again.digest() == graph.digest()
     assert again.shapes == graph.shapes
-    np.testing.assert_array_equal(again.forward(x), graph.forward(x))
+    if graph.spiking:
+        trains = RNG.normal(size=(2, 9, *graph.input_shape))
+        np.testing.assert_array_equal(run(again, trains), run(graph, trains))
+    else:
+        x = RNG.normal(size=(2, *graph.input_shape))
+        np.testing.assert_array_equal(again.forward(x), graph.forward(x))
 
 
 def test_the_digest_tells_every_operation_and_the_shape_of_a_kernel_from_others() -> None:

@@ -44,7 +44,8 @@ from ohmweave.blocks import (
 from ohmweave.choices import ArrayChoice, CouplingChoice, SignalChoice, SpikingChoice
 from ohmweave.devices import Device, Linear, devices
 from ohmweave.devices.file import FileDevice
-from ohmweave.effects import Effect, effects
+from ohmweave.effects import ROOM, Effect, Temperature, effects
+from ohmweave.encoders import Encoder, Rate, encoders
 from ohmweave.errors import DesignError, UnitError
 from ohmweave.models import load_device
 from ohmweave.registry import nearest
@@ -75,6 +76,7 @@ class Design:
         synapse: what drives their rows.
         clock: their time step and what happens when in it.
         spiking: how their layers lie on arrays.
+        encoding: how samples become trains of spikes.
         effects: what happens to programmed conductances, in this order.
 
     Raises:
@@ -102,6 +104,7 @@ class Design:
     synapse: RowDriver = field(default_factory=PulseDriver)
     clock: Clocking = field(default_factory=Clocking)
     spiking: SpikingChoice = field(default_factory=SpikingChoice)
+    encoding: Encoder = field(default_factory=Rate)
     effects: tuple[Effect, ...] = ()
 
     def __post_init__(self) -> None:
@@ -117,6 +120,18 @@ class Design:
             )
         if isinstance(self.device, FileDevice):
             self._require_table(self.device.choice.v_max)
+        if self.opamp.supplied:
+            self._require_room()
+
+    def _require_room(self) -> None:
+        """Refuse another temperature than that at which transistors were measured."""
+        for effect in self.effects:
+            if isinstance(effect, Temperature) and effect.t != ROOM:
+                raise DesignError(
+                    f"expected {ROOM:g} K, where the op-amp's transistors were measured, found {effect.t:g} K",
+                    where="effects.temperature.t",
+                    remedy='choose opamp.kind = "finite", with the gain it has there',
+                )
 
     def _require_table(self, v_max: float) -> None:
         """Refuse voltages over the devices beyond what was measured on them, ``v_max`` (V)."""
@@ -216,7 +231,7 @@ _PLAIN: Mapping[str, type[Any]] = {
 
 def _kinds() -> dict[str, dict[str, type[Any]]]:
     parts = {"device": devices(), "scheme": schemes(), "opamp": opamps(), _EFFECTS: effects()}
-    parts |= {"neuron": neurons(), "synapse": row_drivers()}
+    parts |= {"neuron": neurons(), "synapse": row_drivers(), "encoding": encoders()}
     return {**parts, "feedback": feedbacks(), "multiplier": multipliers(), "maximum": maxima(), **activations()}
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -22,6 +22,7 @@ from ohmweave.ops import (
     Shape,
     Sigmoid,
     Softmax,
+    Stateful,
     Tanh,
 )
 from ohmweave.units import Array
@@ -77,6 +78,11 @@ class Graph:
         """Shape of one input sample."""
         return self.shapes[self.nodes[0].name]
 
+    @property
+    def spiking(self) -> bool:
+        """Whether any layer has a memory, so that the network runs on trains (:mod:`ohmweave.temporal`)."""
+        return any(isinstance(node.op, Stateful) for node in self.nodes)
+
     def node(self, name: str) -> Node:
         """The node called ``name``."""
         return next(node for node in self.nodes if node.name == name)
@@ -116,6 +122,12 @@ class Graph:
 
     def _values(self, samples: Array, wanted: Collection[str]) -> dict[str, Array]:
         """The values of the wanted nodes; every other one is let go once its last reader has run."""
+        if self.spiking:
+            raise ModelError(
+                "expected a network without memory, found spiking neurons",
+                where="graph",
+                remedy="run it on spike trains with ohmweave.temporal.run",
+            )
         last = {name: reader for reader in self.nodes for name in reader.inputs}
         values: dict[str, Array] = {}
         for node in self.nodes:
@@ -197,7 +209,7 @@ class Graph:
             kind = OPS.get(entry["op"])
             if kind is None:
                 raise ModelError(f"expected one of {', '.join(OPS)}, found op {entry['op']!r}", where=entry["name"])
-            attributes = {k: tuple(v) if isinstance(v, Sequence) else v for k, v in entry["attributes"].items()}
+            attributes = {k: tuple(v) if isinstance(v, list) else v for k, v in entry["attributes"].items()}
             for item in fields(kind):
                 if f"{entry['name']}.{item.name}" in arrays:
                     attributes[item.name] = np.asarray(arrays[f"{entry['name']}.{item.name}"], dtype=np.float64)

@@ -17,6 +17,7 @@ from ohmweave.blocks.maximum import ClampedDifference
 from ohmweave.blocks.memristor_feedback import MemristorFeedback
 from ohmweave.blocks.multiplier import QuarterSquare
 from ohmweave.blocks.opamp import Finite, Ideal
+from ohmweave.blocks.ota import Ota45
 from ohmweave.blocks.protocols import Activation, Feedback, Maximum, Multiplier, OpAmp, Readout
 from ohmweave.blocks.pulse_driver import PulseDriver
 from ohmweave.blocks.pulse_driver_45 import PulseDriver45
@@ -24,6 +25,7 @@ from ohmweave.blocks.resistor_feedback import ResistorFeedback
 from ohmweave.blocks.spiking import ClockedNeuron, RowDriver
 from ohmweave.blocks.switched_feedback import SwitchedFeedback
 from ohmweave.blocks.transimpedance import Transimpedance
+from ohmweave.blocks.transistor_pair import SigmoidPair45, TanhPair45
 from ohmweave.blocks.two_opamp import TwoOpAmp
 from ohmweave.blocks.two_stage import TwoStage45
 from ohmweave.registry import merge
@@ -61,6 +63,7 @@ __all__ = [
     "MemristorFeedback",
     "Multiplier",
     "OpAmp",
+    "Ota45",
     "OutputClamp",
     "PrecisionRectifier",
     "PulseDriver",
@@ -70,8 +73,10 @@ __all__ = [
     "ResistorFeedback",
     "RowDriver",
     "SigmoidPair",
+    "SigmoidPair45",
     "SwitchedFeedback",
     "TanhPair",
+    "TanhPair45",
     "Through",
     "Transimpedance",
     "TwoOpAmp",
@@ -88,7 +93,12 @@ __all__ = [
     "row_drivers",
 ]
 
-BUILTIN_OPAMPS: dict[str, type[Any]] = {"finite": Finite, "ideal": Ideal, "two_stage_45": TwoStage45}
+BUILTIN_OPAMPS: dict[str, type[Any]] = {
+    "finite": Finite,
+    "ideal": Ideal,
+    "two_stage_45": TwoStage45,
+    "ota_45": Ota45,
+}
 BUILTIN_FEEDBACKS: dict[str, type[Any]] = {
     "resistor": ResistorFeedback,
     "memristor": MemristorFeedback,
@@ -96,8 +106,8 @@ BUILTIN_FEEDBACKS: dict[str, type[Any]] = {
 }
 BUILTIN_READOUTS: dict[str, type[Any]] = {"two_opamp": TwoOpAmp, "transimpedance": Transimpedance}
 BUILTIN_RELUS: dict[str, type[Any]] = {"clamp": OutputClamp, "rectifier": PrecisionRectifier}
-BUILTIN_TANHS: dict[str, type[Any]] = {"differential_pair": TanhPair}
-BUILTIN_SIGMOIDS: dict[str, type[Any]] = {"differential_pair": SigmoidPair}
+BUILTIN_TANHS: dict[str, type[Any]] = {"differential_pair": TanhPair, "transistors_45": TanhPair45}
+BUILTIN_SIGMOIDS: dict[str, type[Any]] = {"differential_pair": SigmoidPair, "transistors_45": SigmoidPair45}
 BUILTIN_CLIPS: dict[str, type[Any]] = {"clamp": ClipClamp}
 BUILTIN_LEAKY_RELUS: dict[str, type[Any]] = {"rectifier": LeakyRectifier}
 BUILTIN_HARD_SWISHES: dict[str, type[Any]] = {"product": HardSwishProduct}

@@ -108,6 +108,8 @@ class ClockedLif:
         DesignError: values that are not positive, limits below the threshold, an unknown leak.
     """
 
+    tolerance: ClassVar[float] = 0.0
+
     c_m: Annotated[float, Unit("F")] = 1e-12
     v_threshold: Annotated[float, Unit("V")] = 0.3
     v_limit: Annotated[float, Unit("V")] = 0.5
@@ -205,7 +207,7 @@ class ClockedLif:
         ]
 
     def _reset(self, membrane: Membrane, clock: Clocking, closing: Cell) -> list[Instance]:
-        if membrane.reset == "zero":
+        if membrane.reset in {"zero", "hold"}:
             # The gate is closed by the spike and the clock: a current of the clock's form through 1 kohm.
             gate = Surface(Gated((HIGH - LOW) / _COMPARATOR_OHM))
             return [
@@ -221,7 +223,7 @@ class ClockedLif:
 
     def packet(self, membrane: Membrane, clock: Clocking) -> float:
         """Current of the packets of charge that a spike takes from the membrane, A."""
-        when = _reset_clock(membrane)
+        when = membrane.reset_clock
         width = _width(clock, when)
         # Taken before the leak, a packet is to leak with the membrane.
         wanted = self.v_threshold * (1.0 if membrane.delay else membrane.beta)
@@ -270,6 +272,7 @@ class LifSoma:
         level: thresholds with their offsets, V, [neurons].
         packet: what a spike takes at the next comparison, V, [neurons].
         emptied: whether a spike empties the membrane instead, [neurons].
+        deaf: whether a spike empties it behind the next step's pulse instead, [neurons].
         limit: highest voltage at a comparison, V, [neurons].
     """
 
@@ -280,14 +283,15 @@ class LifSoma:
     level: Array
     packet: Array
     emptied: Array
+    deaf: Array
     limit: Array
 
     @staticmethod
     def of(neuron: ClockedLif, membranes: Sequence[Membrane], clock: Clocking) -> "LifSoma":
         """The mathematics of the circuits that ``neuron`` makes of these membranes."""
         rows = [_figures(neuron, membrane, clock) for membrane in membranes]
-        decay, more, less, level, packet, emptied, limit = np.array(rows, dtype=np.float64).T
-        return LifSoma(decay, (more, less), level, packet, emptied, limit)
+        decay, more, less, level, packet, emptied, deaf, limit = np.array(rows, dtype=np.float64).T
+        return LifSoma(decay, (more, less), level, packet, emptied, deaf, limit)
 
     def start(self, samples: int) -> Array:
         """Empty membranes, shape [samples, neurons], V."""
@@ -300,7 +304,7 @@ class LifSoma:
     def advance(self, v: Array, spikes: Array, moved: Array) -> tuple[Array, Array]:
         """One step, as :class:`ohmweave.blocks.spiking.LinearSoma`."""
         left = self.decay * v * (1.0 - self.emptied * spikes) - self.packet * spikes
-        v = np.clip(left + moved, -self.limit, self.limit)
+        v = np.clip(left + moved, -self.limit, self.limit) * (1.0 - self.deaf * spikes)
         return v, (v > self.level).astype(np.float64)
 
 
@@ -310,7 +314,7 @@ def _figures(neuron: ClockedLif, membrane: Membrane, clock: Clocking) -> tuple[f
     injected = membrane.gain / neuron.c_m * neuron.kept(beta, deviation, clock, "pulse", clock.pulse)
     packet = 0.0
     if membrane.reset == "subtract":
-        when = _reset_clock(membrane)
+        when = membrane.reset_clock
         width = _width(clock, when)
         amps = neuron.packet(membrane, clock)
         packet = amps * width / neuron.c_m * neuron.kept(beta, deviation, clock, when, width)
@@ -325,12 +329,9 @@ def _figures(neuron: ClockedLif, membrane: Membrane, clock: Clocking) -> tuple[f
         neuron.v_threshold + membrane.offset,
         packet,
         float(membrane.reset == "zero"),
+        float(membrane.reset == "hold"),
         limit,
     )
-
-
-def _reset_clock(membrane: Membrane) -> str:
-    return "early" if membrane.delay else "reset"
 
 
 def _width(clock: Clocking, when: str) -> float:

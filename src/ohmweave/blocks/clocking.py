@@ -14,8 +14,8 @@ from ohmweave.units import Array, Unit, require
 __all__ = ["CLOCKS", "Clocking", "Phase"]
 
 # The clock nets of a chip, as its neurons and row drivers name them.
-CLOCKS = ("start", "leak", "early", "pulse", "integrate", "discharge", "compare", "reset")
-_LAST_PULSE = 0.55
+CLOCKS = ("start", "leak", "early", "pulse", "integrate", "hold", "discharge", "compare", "reset")
+_LAST_PULSE = 0.51
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class Phase:
 _PHASES = {
     "leak": Phase(0.05, 0.20),
     "early": Phase(0.22, 0.28),
+    "hold": Phase(0.56, 0.59),
     "discharge": Phase(0.40, 0.95),
     "compare": Phase(0.60, 0.70),
     "reset": Phase(0.80, 0.90),
@@ -48,7 +49,8 @@ class Clocking:
     """The time step and the phases in it, in this order.
 
     In each step membranes leak (0.05 to 0.20 of it), a delayed reset takes place (``early``, 0.22 to 0.28), rows of
-    spikes are pulsed (``pulse``, from 0.30 on), membranes are compared with their threshold (0.60 to 0.70; what the
+    spikes are pulsed (``pulse``, from 0.30 on), membranes that spiked before and do not listen are emptied (``hold``,
+    0.56 to 0.59), membranes are compared with their threshold (0.60 to 0.70; what the
     comparator says when that phase ends is the spike), and membranes that spiked are reset (0.80 to 0.90). Spikes are
     held until the next comparison: they drive the next layer's rows one step later. ``integrate`` lasts from 0.015
     before the pulse to 0.04 after it: only then mirrors in transistors are joined to membranes. ``discharge`` empties
@@ -76,7 +78,7 @@ class Clocking:
         longest = (_LAST_PULSE - _PULSE_BEGIN) * self.step
         if self.pulse > longest * (1 + 1e-9):
             raise DesignError(
-                f"expected a pulse of at most a quarter of the step ({longest:.4g} s), found {self.pulse:.4g} s",
+                f"expected a pulse of at most 0.21 of the step ({longest:.4g} s), found {self.pulse:.4g} s",
                 where="clock.pulse",
                 remedy="shorten clock.pulse or lengthen clock.step",
             )

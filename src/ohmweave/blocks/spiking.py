@@ -24,9 +24,9 @@ class Membrane:
     Args:
         gain: current into the membrane for a current into column p, k, no unit; see :func:`ohmweave.spiking.plan`.
         beta: decay from one step to the next, 0 to 1; 1 does not leak.
-        reset: what a spike does to the membrane: ``"zero"`` empties it, ``"subtract"`` takes V_theta from it, or
-            ``"none"``.
-        delay: whether the reset comes after the next step's leak, at the clock ``early``, and not before it.
+        reset: what a spike does to the membrane: ``"zero"`` empties it, ``"subtract"`` takes V_theta from it,
+            ``"hold"`` empties it after the next step's pulse, or ``"none"``.
+        delay: whether what is subtracted is so after the next step's leak, at the clock ``early``, and not before it.
         offset: of the comparator, V.
         mismatch: deviations of the gain of column p, of that of column n, and of the leak's capacitor or resistor,
             relative.
@@ -38,6 +38,13 @@ class Membrane:
     delay: bool
     offset: float = 0.0
     mismatch: tuple[float, float, float] = (0.0, 0.0, 0.0)
+
+    @property
+    def reset_clock(self) -> str:
+        """The clock of its port ``reset``."""
+        if self.reset == "hold":
+            return "hold"
+        return "early" if self.reset == "subtract" and self.delay else "reset"
 
 
 class Soma(Protocol):
@@ -107,6 +114,11 @@ class ClockedNeuron(Protocol):
     @property
     def v_threshold(self) -> float:
         """V_theta, V."""
+        ...
+
+    @property
+    def tolerance(self) -> float:
+        """Share of spikes that the mathematics may place further than a step from the circuit's."""
         ...
 
     @property

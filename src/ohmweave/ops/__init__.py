@@ -17,11 +17,18 @@ from ohmweave.ops.activation import (
 from ohmweave.ops.arithmetic import Add, Mul
 from ohmweave.ops.convolution import Conv
 from ohmweave.ops.dense import Linear
+from ohmweave.ops.neurons import (
+    LeakyIntegrateFire,
+    RecurrentLeakyIntegrateFire,
+    RecurrentSynapticIntegrateFire,
+    SynapticIntegrateFire,
+)
 from ohmweave.ops.normalization import BatchNorm
 from ohmweave.ops.operation import Op, Shape
 from ohmweave.ops.pooling import AveragePool, GlobalAveragePool, MaxPool
 from ohmweave.ops.shaping import Concat, Flatten, Pad, Reshape, Slice
 from ohmweave.ops.source import Input
+from ohmweave.ops.spiking import NeuronState, Stateful
 
 __all__ = [
     "OPS",
@@ -37,18 +44,24 @@ __all__ = [
     "HardSwish",
     "Identity",
     "Input",
+    "LeakyIntegrateFire",
     "LeakyRelu",
     "Linear",
     "MaxPool",
     "Mul",
+    "NeuronState",
     "Op",
     "Pad",
+    "RecurrentLeakyIntegrateFire",
+    "RecurrentSynapticIntegrateFire",
     "Relu",
     "Reshape",
     "Shape",
     "Sigmoid",
     "Slice",
     "Softmax",
+    "Stateful",
+    "SynapticIntegrateFire",
     "Tanh",
 ]
 
@@ -57,5 +70,6 @@ _FAMILIES: tuple[tuple[type[Any], ...], ...] = (
     (AveragePool, MaxPool, GlobalAveragePool),
     (Relu, Clip, LeakyRelu, Tanh, Sigmoid, HardSigmoid, HardSwish, Identity, Softmax),
     (Add, Mul, Flatten, Reshape, Concat, Slice, Pad),
+    (LeakyIntegrateFire, SynapticIntegrateFire, RecurrentLeakyIntegrateFire, RecurrentSynapticIntegrateFire),
 )
 OPS: Mapping[str, type[Any]] = {op.__name__: op for family in _FAMILIES for op in family}

@@ -17,9 +17,10 @@ from ohmweave.models import (
     stored_path,
     write_characterisation,
 )
+from ohmweave.runs.opamps import CharacterizedOpAmp, characterize_known
 from ohmweave.simulate import Progress, simulator
 
-__all__ = ["Characterized", "characterize_device", "table_of"]
+__all__ = ["Characterized", "characterize_device", "characterize_target", "table_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +32,11 @@ class Characterized:
     file: Path
     picture: Path
     remarks: tuple[str, ...] = ()
+
+    @property
+    def part(self) -> str:
+        """Which part of a design it is."""
+        return "device"
 
     def summary(self) -> dict[str, Any]:
         """The figures for ``--json``."""
@@ -86,6 +92,47 @@ def table_of(path: Path, given: Mapping[str, Any]) -> dict[str, Any]:
             remedy='write file = "my_rram.lib" into [device]',
         )
     return table
+
+
+def characterize_target(
+    path: Path,
+    given: Mapping[str, Any],
+    output: Path | None = None,
+    *,
+    progress: Progress | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> tuple[Characterized | CharacterizedOpAmp, ...]:
+    """Measure what a path names: an op-amp by its kind, or the models of a design or a file.
+
+    Args:
+        path: an op-amp's kind, a design (``.toml``) or a model file.
+        given: see :func:`table_of`.
+        output: the file to write; only of an op-amp's kind.
+        progress: told as in :func:`characterize_device`.
+        options: of the engine (``time_limit``, ``executable``).
+
+    Raises:
+        DesignError: choices that cannot be, an unknown kind.
+        NetlistError: a model file that is unsafe or malformed, or a model that cannot serve.
+        SimulatorMissing: no ngspice.
+        UserError: a place that cannot be written.
+    """
+    known = not path.suffix and not path.exists()
+    if known and given:
+        raise DesignError(
+            f"expected no choices of a model file, found --{next(iter(given))}",
+            where=str(path),
+            remedy="leave the option out, or give a file that exists",
+        )
+    if known:
+        return (characterize_known(str(path), output, options=options),)
+    if output is not None:
+        raise DesignError(
+            "expected --output for an op-amp's kind alone, found it for a file",
+            where=str(path),
+            remedy="leave it out: what is measured stands beside the model's file",
+        )
+    return (characterize_device(path, given, progress=progress, options=options),)
 
 
 def characterize_device(

@@ -1,0 +1,207 @@
+"""A compiled spiking chip: the plan, its circuit, and what can be asked of it."""
+
+import os
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from ohmweave.blocks.logic import HIGH
+from ohmweave.circuit import Cell
+from ohmweave.errors import DataError, DesignError
+from ohmweave.floorplan import chance
+from ohmweave.netlist import bring, write
+from ohmweave.netlist import dialect as find_dialect
+from ohmweave.simulate import Progress
+from ohmweave.simulate.native import Native
+from ohmweave.simulate.ngspice import NgspiceSimulator
+from ohmweave.spiking.circuit import build_spiking
+from ohmweave.spiking.plan import SpikingPlan
+from ohmweave.spiking.steps import StageTrains, Stepper
+from ohmweave.spiking.transient import Reading, read, transient
+from ohmweave.units import Array
+
+__all__ = ["SpikingChip", "SpikingRun"]
+
+# A transient of a network takes minutes.
+_TIME_LIMIT = 3600.0
+
+
+@dataclass(frozen=True, eq=False)
+class SpikingRun:
+    """A chip's answer to some samples.
+
+    Args:
+        plan: of the chip.
+        spikes: of each stage by its name, 0 or 1, [samples, steps, neurons].
+        membranes: at the comparisons, in thresholds, the same shapes; none where not asked for.
+        joules: what the row drivers delivered by stage, [samples], J; none where not asked for.
+        engine: its name.
+        version: its version.
+        seconds: wall time, s.
+        margin: smallest distance of a spike's voltage from the middle of the logic levels in SPICE, V.
+    """
+
+    plan: SpikingPlan
+    spikes: Mapping[str, Array]
+    membranes: Mapping[str, Array]
+    joules: Mapping[str, Array]
+    engine: str
+    version: str
+    seconds: float
+    margin: float
+
+    @property
+    def output(self) -> Array:
+        """The last stage's spikes, [samples, steps, neurons]."""
+        return self.spikes[self.plan.stages[-1].name]
+
+    @property
+    def classes(self) -> Array:
+        """The neuron of the last stage that spiked most in each sample, the first among equals, [samples]."""
+        return np.asarray(self.output.sum(axis=1).argmax(axis=1))
+
+
+@dataclass(frozen=True, eq=False)
+class SpikingChip:
+    """A plan and the circuit built from it."""
+
+    plan: SpikingPlan
+
+    @cached_property
+    def cell(self) -> Cell:
+        """The whole circuit."""
+        return build_spiking(self.plan)
+
+    @cached_property
+    def _stepper(self) -> Stepper:
+        return Stepper(self.plan, Native())
+
+    def widths(self, steps: int) -> Array:
+        """Widths of the chip's pulses for samples of so many steps, [steps + delay of the last stage], s."""
+        return self.plan.design.clock.widths(steps + max(self.plan.delays), chance(self.plan.design, "pulses"))
+
+    def fit(self, trains: Array) -> Array:
+        """Bring samples into [samples, steps, inputs].
+
+        Raises:
+            DataError: another number of inputs, values that are no spikes, or no samples.
+        """
+        trains = np.asarray(trains, dtype=np.float64)
+        if trains.ndim < 3 or not len(trains) or int(np.prod(trains.shape[2:])) != self.plan.inputs:
+            raise DataError(
+                f"expected spike trains of shape [samples, steps, {self.plan.inputs}], found {trains.shape}",
+                where="data",
+                remedy="encode the samples as spike trains",
+            )
+        trains = trains.reshape(*trains.shape[:2], -1)
+        fine = (trains >= 0.0) & (trains <= 1.0) if self.plan.straight else (trains == 0.0) | (trains == 1.0)
+        if not fine.all():
+            wanted = "shares of a pulse from 0 to 1" if self.plan.straight else "spikes of 0 or 1"
+            raise DataError(f"expected {wanted}, found {trains[~fine][0]:g}", where="data", remedy="encode the samples")
+        return trains
+
+    def stream(
+        self, trains: Array, *, membranes: bool = False, energy: bool = False
+    ) -> Iterator[tuple[slice, tuple[StageTrains, ...]]]:
+        """Run samples in the native engine, as many at a time as memory allows.
+
+        Args:
+            trains: at the inputs, [samples, steps, inputs].
+            membranes: whether membranes are wanted.
+            energy: whether energies are wanted.
+
+        Yields:
+            Which samples, and what each stage did.
+        """
+        trains = self.fit(trains)
+        most, widths = self._stepper.most_samples(trains.shape[1]), self.widths(trains.shape[1])
+        for first in range(0, len(trains), most):
+            part = slice(first, min(first + most, len(trains)))
+            yield part, tuple(self._stepper.run(trains[part], widths, membranes=membranes, energy=energy))
+
+    def simulate(
+        self,
+        trains: Array,
+        engine: str = "native",
+        *,
+        membranes: bool = True,
+        energy: bool = False,
+        spice: NgspiceSimulator | None = None,
+        progress: Progress | None = None,
+    ) -> SpikingRun:
+        """Run samples through the whole circuit.
+
+        Args:
+            trains: at the inputs, [samples, steps, inputs].
+            engine: ``"native"`` or ``"ngspice"``, which takes one transient a sample.
+            membranes: whether membranes are wanted.
+            energy: whether the energies of the row drivers are wanted; the native engine has them.
+            spice: the simulator, for other limits than its own.
+            progress: told ("samples", how many are done, of how many) by ngspice.
+
+        Raises:
+            DataError: samples that do not fit.
+            DesignError: another engine.
+            SimulatorMissing, SimulationError: as the engines.
+        """
+        begun = time.perf_counter()
+        if engine == "native":
+            found = [stages for _, stages in self.stream(trains, membranes=membranes, energy=energy)]
+            version, margin = Native().version(), HIGH
+        elif engine != "ngspice":
+            raise DesignError(
+                f"expected native or ngspice, which run spiking chips, found {engine!r}",
+                where="engine",
+                remedy="use one",
+            )
+        else:
+            simulator = spice or NgspiceSimulator(time_limit=_TIME_LIMIT)
+            readings = []
+            for done, train in enumerate(self.fit(trains), 1):
+                readings.append(self._transient(simulator, train))
+                if progress is not None:
+                    progress("samples", done, len(trains))
+            found, margin = [each.stages for each in readings], min(each.margin for each in readings)
+            version = simulator.version()
+        names = [stage.name for stage in self.plan.stages]
+        joined = {n: [batch[k] for batch in found] for k, n in enumerate(names)}
+        wanted = membranes or engine != "native"
+        return SpikingRun(
+            self.plan,
+            {n: np.concatenate([each.spikes for each in parts]) for n, parts in joined.items()},
+            {n: np.concatenate([each.membranes for each in parts]) for n, parts in joined.items()} if wanted else {},
+            {n: np.concatenate([each.joules for each in parts]) for n, parts in joined.items()} if energy else {},
+            engine,
+            version,
+            time.perf_counter() - begun,
+            margin,
+        )
+
+    def _transient(self, simulator: NgspiceSimulator, train: Array) -> Reading:
+        steps = len(train)
+        traces = simulator.trace(transient(self.plan, self.cell, train, self.widths(steps)))
+        return read(self.plan, traces, steps)
+
+    def write(self, directory: Path | str, dialect: str = "ngspice") -> Path:
+        """Write the netlist of the whole circuit as ``chip`` with the dialect's suffix; returns its path.
+
+        Raises:
+            DesignError: no such dialect.
+        """
+        words = find_dialect(dialect)
+        path = Path(directory) / f"chip{words.suffix}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        names = {stage.name: ", ".join(stage.layers) for stage in self.plan.stages}
+        try:
+            with partial.open("w", encoding="ascii", newline="\n") as stream:
+                write(self.cell, words, stream, names=names)
+            bring(self.cell, path.parent)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+        return path
