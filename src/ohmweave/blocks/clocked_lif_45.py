@@ -128,7 +128,7 @@ class ClockedLif45:
 
         A packet of C_m V_theta, or before the leak beta times that, in the width of its clock.
         """
-        phase = clock.phase("early" if membrane.delay else "reset")
+        phase = clock.phase(membrane.reset_clock)
         volts = self.v_threshold * (1.0 if membrane.delay else membrane.beta)
         return self.c_m * volts / ((phase.end - phase.begin) * clock.step)
 
@@ -159,8 +159,9 @@ class Lif45Soma:
         C_m dv/dt = k (f_p(v, I_p) - f_n(v, I_n)) over the pulse,   spike where v > level,
 
     f_p and f_n are tables of what the mirrors put on a membrane and take from it; the pulse is done in eight parts,
-    each by the exponential Euler method (Hochbruck and Ostermann, Acta Numerica 2010), which is exact where the
-    currents do not depend on v and stable where the mirrors run out of room.
+    each by the exponential Euler method (Hochbruck and Ostermann, Acta Numerica 2010) with the slope between v and
+    where a plain step would lead: exact where the currents do not depend on v, stable where the mirrors run out of
+    room.
 
     Args:
         neuron: the circuit.
@@ -172,6 +173,7 @@ class Lif45Soma:
         level: thresholds, V, [neurons].
         packet: what a spike takes, V, [neurons].
         emptied: whether a spike empties the membrane instead, [neurons].
+        deaf: whether a spike empties it behind the next step's pulse instead, [neurons].
         late: whether the reset comes after the leak, [neurons].
         drift: C, [neurons, volts].
     """
@@ -187,6 +189,7 @@ class Lif45Soma:
     level: Array
     packet: Array
     emptied: Array
+    deaf: Array
     late: Array
     drift: Array
 
@@ -194,9 +197,9 @@ class Lif45Soma:
     def of(neuron: ClockedLif45, membranes: Sequence[Membrane], clock: Clocking, figures: LifFigures) -> "Lif45Soma":
         """The mathematics of the circuits that ``neuron`` makes of these membranes."""
         rows = [_row(neuron, membrane, figures) for membrane in membranes]
-        decay, moved, more, less, level, packet, emptied, late, k = np.array(rows, dtype=np.float64).T
+        decay, moved, more, less, level, packet, emptied, deaf, late, k = np.array(rows, dtype=np.float64).T
         drift = np.stack([np.interp(k, figures.gains, each) for each in zip(*figures.drift, strict=True)], axis=1)
-        return Lif45Soma(neuron, clock, figures, decay, moved, (more, less), level, packet, emptied, late, drift)
+        return Lif45Soma(neuron, clock, figures, decay, moved, (more, less), level, packet, emptied, deaf, late, drift)
 
     def start(self, samples: int) -> Array:
         """Empty membranes, shape [samples, neurons], V."""
@@ -204,15 +207,16 @@ class Lif45Soma:
 
     def step(self, v: Array, spikes: Array, charges: tuple[Array, Array]) -> tuple[Array, Array]:
         """One step, as :class:`ohmweave.blocks.spiking.Soma`."""
-        v = self._reset(v, spikes * (1.0 - self.late))
-        v = self._reset(self.decay * v + self.moved, spikes * self.late)
-        v = v + self.drifted(v) / self.neuron.c_m
-        v = self.pulsed(v, charges)
+        v = v + (1.0 - self.late) * self._taken(v, spikes)
+        v = self.decay * v + self.moved
+        v = v + self.late * self._taken(v, spikes)
+        v = self.pulsed(v + self.drifted(v) / self.neuron.c_m, charges)
+        v = v + self.deaf * spikes * (self.figures.reset - v)
         return v, (v > self.level).astype(np.float64)
 
-    def _reset(self, v: Array, spikes: Array) -> Array:
-        empty = self.figures.reset
-        return v + spikes * (self.emptied * (empty - v) - self.packet)
+    def _taken(self, v: Array, spikes: Array) -> Array:
+        """What resets change of membranes, V."""
+        return spikes * (self.emptied * (self.figures.reset - v) - self.packet)
 
     def drifted(self, v: Array) -> Array:
         """Charge that comes to membranes (V) in a step without input, C."""
@@ -224,40 +228,43 @@ class Lif45Soma:
     def pulsed(self, v: Array, charges: tuple[Array, Array]) -> Array:
         """Membranes after a pulse with charges (C) into columns p and n."""
         found, amps = self.figures, self.neuron.i_column
-        given = _Flow.of(found.given, charges[0] / (self.clock.pulse * amps), found)
-        taken = _Flow.of(found.taken, charges[1] / (self.clock.pulse * amps), found)
-        more, less = (
-            gain * share * amps / self.neuron.c_m for gain, share in zip(self.gains, found.transfer, strict=True)
-        )
+        flows = [
+            _Flow.of(table, charge / (self.clock.pulse * amps), found.currents)
+            for table, charge in zip((found.given, found.taken), charges, strict=True)
+        ]
         part = self.clock.pulse / _PARTS
-        for _ in range(_PARTS):
+        more, less = (
+            part * gain * share * amps / self.neuron.c_m for gain, share in zip(self.gains, found.transfer, strict=True)
+        )
+
+        def moved(v: Array) -> Array:
             column, share = _place(v, found.volts)
-            (put, put_slope), (drawn, drawn_slope) = given.at(column, share), taken.at(column, share)
-            slope = part * (more * put_slope - less * drawn_slope)
-            v = v + part * (more * put - less * drawn) * _mean_decay(slope)
+            return np.asarray(more * flows[0].at(column, share) - less * flows[1].at(column, share))
+
+        for _ in range(_PARTS):
+            first = moved(v)
+            v = v + first * _mean_decay(_relative(moved(v + first) - first, first))
         return v
 
 
 @dataclass(frozen=True, eq=False)
 class _Flow:
-    """A table at given currents: rows below and above each, and the share of the one above."""
+    """A table at given currents: rows below each, and how far each is on its way to the next row."""
 
     table: Array
     row: Array
     share: Array
-    spacing: float
 
     @staticmethod
-    def of(table: tuple[tuple[float, ...], ...], currents: Array, found: LifFigures) -> "_Flow":
-        known = np.array(found.currents)
+    def of(table: tuple[tuple[float, ...], ...], currents: Array, known: tuple[float, ...]) -> "_Flow":
         place = np.interp(currents, known, np.arange(len(known)))
         row = np.minimum(place.astype(int), len(known) - 2)
-        return _Flow(np.array(table), row, place - row, found.volts[1] - found.volts[0])
+        return _Flow(np.array(table), row, place - row)
 
-    def at(self, column: Array, share: Array) -> tuple[Array, Array]:
-        """Currents, and their slopes in the membrane's voltage."""
+    def at(self, column: Array, share: Array) -> Array:
+        """Currents at membranes between two columns."""
         left, right = (self._line(column + side) for side in (0, 1))
-        return left + share * (right - left), (right - left) / self.spacing
+        return np.asarray(left + share * (right - left))
 
     def _line(self, column: Array) -> Array:
         below = self.table[self.row, column]
@@ -269,6 +276,12 @@ def _place(v: Array, volts: tuple[float, ...]) -> tuple[Array, Array]:
     place = np.clip((v - volts[0]) / (volts[1] - volts[0]), 0.0, len(volts) - 1.0)
     column = np.minimum(place.astype(int), len(volts) - 2)
     return column, place - column
+
+
+def _relative(change: Array, first: Array) -> Array:
+    """Change over what it is of, 0 where that is next to nothing."""
+    moving = np.abs(first) > 1e-9
+    return np.asarray(np.where(moving, change / np.where(moving, first, 1.0), 0.0))
 
 
 def _mean_decay(z: Array) -> Array:
@@ -294,6 +307,7 @@ def _row(neuron: ClockedLif45, membrane: Membrane, found: LifFigures) -> tuple[f
         neuron.v_threshold + membrane.offset + found.offset,
         packet,
         float(membrane.reset == "zero"),
-        float(membrane.delay),
+        float(membrane.reset == "hold"),
+        float(membrane.reset_clock == "early"),
         membrane.gain,
     )

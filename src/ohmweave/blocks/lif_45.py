@@ -237,7 +237,7 @@ def _reset(membrane: Membrane, i_packet: float) -> Iterator[Instance]:
     if membrane.reset == "none":
         return
     # Longer where their other end is at the supply, so that they leak less.
-    end, length = ("0", _SHORT) if membrane.reset == "zero" else ("rc", _TIGHT)
+    end, length = ("rc", _TIGHT) if membrane.reset == "subtract" else ("0", _SHORT)
     yield Instance("ra", nmos(8.0 * LEAST_WIDTH, length), ("m", "spike", "rm", "vss"))
     yield Instance("rb", nmos(8.0 * LEAST_WIDTH, length), ("rm", "reset", end, "vss"))
     if membrane.reset == "subtract":
