@@ -4,6 +4,7 @@ from typing import Any
 
 from ohmweave.blocks.activation import ClipClamp, OutputClamp, PrecisionRectifier, Through
 from ohmweave.blocks.clocked_lif import ClockedLif
+from ohmweave.blocks.clocked_lif_45 import ClockedLif45
 from ohmweave.blocks.clocking import Clocking
 from ohmweave.blocks.converter import Converter
 from ohmweave.blocks.differential_pair import SigmoidPair, TanhPair
@@ -19,6 +20,7 @@ from ohmweave.blocks.opamp import Finite, Ideal
 from ohmweave.blocks.ota import Ota45
 from ohmweave.blocks.protocols import Activation, Feedback, Maximum, Multiplier, OpAmp, Readout
 from ohmweave.blocks.pulse_driver import PulseDriver
+from ohmweave.blocks.pulse_driver_45 import PulseDriver45
 from ohmweave.blocks.resistor_feedback import ResistorFeedback
 from ohmweave.blocks.spiking import ClockedNeuron, RowDriver
 from ohmweave.blocks.switched_feedback import SwitchedFeedback
@@ -46,6 +48,7 @@ __all__ = [
     "ClampedDifference",
     "ClipClamp",
     "ClockedLif",
+    "ClockedLif45",
     "ClockedNeuron",
     "Clocking",
     "Converter",
@@ -64,6 +67,7 @@ __all__ = [
     "OutputClamp",
     "PrecisionRectifier",
     "PulseDriver",
+    "PulseDriver45",
     "QuarterSquare",
     "Readout",
     "ResistorFeedback",
@@ -109,8 +113,8 @@ BUILTIN_LEAKY_RELUS: dict[str, type[Any]] = {"rectifier": LeakyRectifier}
 BUILTIN_HARD_SWISHES: dict[str, type[Any]] = {"product": HardSwishProduct}
 BUILTIN_MULTIPLIERS: dict[str, type[Any]] = {"quarter_square": QuarterSquare}
 BUILTIN_MAXIMA: dict[str, type[Any]] = {"clamped_difference": ClampedDifference}
-BUILTIN_NEURONS: dict[str, type[Any]] = {"clocked_lif": ClockedLif}
-BUILTIN_ROW_DRIVERS: dict[str, type[Any]] = {"ideal": PulseDriver}
+BUILTIN_NEURONS: dict[str, type[Any]] = {"clocked_lif": ClockedLif, "clocked_lif_45": ClockedLif45}
+BUILTIN_ROW_DRIVERS: dict[str, type[Any]] = {"ideal": PulseDriver, "pulse_driver_45": PulseDriver45}
 
 
 def opamps() -> dict[str, type[Any]]:

@@ -54,7 +54,7 @@ class Clocking:
     comparator says when that phase ends is the spike), and membranes that spiked are reset (0.80 to 0.90). Spikes are
     held until the next comparison: they drive the next layer's rows one step later. ``integrate`` lasts from 0.015
     before the pulse to 0.04 after it: only then mirrors in transistors are joined to membranes. ``discharge`` empties
-    the leaks' capacitors (0.40 to 0.95), ``start`` empties membranes and holds once, at the beginning.
+    the leaks' capacitors (0.40 to 0.95, and once at the beginning), ``start`` empties membranes and holds once.
 
     Args:
         step: time step of the network, s.
@@ -131,6 +131,10 @@ class Clocking:
         lasting: Array = np.full(len(widths), self.step * (self.phase(clock).end - self.phase(clock).begin))
         if clock in {"pulse", "integrate"}:
             lasting = lasting + widths - self.pulse
+        if clock == "discharge":
+            # Also at the beginning, where nothing is known of the leaks' capacitors.
+            begins = np.concatenate([[self.edge], begins])
+            lasting = np.concatenate([[_START_END * self.step], lasting])
         return self._highs(begins, begins + lasting)
 
     def gates(self, values: Sequence[float] | Array) -> Waveform:
