@@ -19,9 +19,10 @@ __all__ = ["ClockedLif", "LifSoma"]
 _SWITCH_OHM = 2e3
 _HOLD = 10e-15
 _COMPARATOR_OHM = 1e3
-# Over which the comparator's word changes, V; and the conductance that holds the membrane within its limits.
+# Over which the comparator's word changes, V; and the conductance that holds the membrane within its limits, so large
+# that a pulse lifts it next to nothing beyond them, with a corner so sharp that a held membrane does not creep.
 _DECISION = 0.1e-3
-_CLAMP_SIEMENS, _CLAMP_CORNER = 1e-3, 10e-6
+_CLAMP_SIEMENS, _CLAMP_CORNER = 1e-2, 0.5e-6
 _LEAST_FARAD = 0.1e-15
 _GAINS = (1e-5, 20.0)
 _LEAKS = ("switched", "resistor")
@@ -49,7 +50,7 @@ class _Compared:
 
 @dataclass(frozen=True)
 class _Held:
-    """f(v): next to nothing within +-limit, g (|v| - limit) beyond; with a corner of 10 uV."""
+    """f(v): next to nothing within +-limit, g (|v| - limit) beyond; with a corner of half a microvolt."""
 
     limit: float
 
@@ -91,7 +92,8 @@ class ClockedLif:
 
     Leak: a capacitor C_lk = C_m (1 - beta) / beta is switched to the membrane and emptied in every step
     (``switched``), or a resistor R = step / (C_m ln(1 / beta)) (``resistor``), whose droop between pulse and
-    comparison k and the packets of charge make up for. Reset: a switch to ground, or a packet of charge
+    comparison k and the packets of charge make up for; the mathematics takes it for a pulse of the clock's own width,
+    so that one that is w longer errs by w ln(1 / beta) / (2 step). Reset: a switch to ground, or a packet of charge
     C_m V_theta.
 
     Args:

@@ -1,0 +1,106 @@
+"""Spiking chips of small random networks, whole in ngspice: every spike and every membrane of the native engine."""
+
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from ohmweave.blocks import ClockedLif, Clocking, PulseDriver
+from ohmweave.choices import ArrayChoice, SpikingChoice
+from ohmweave.design import Design
+from ohmweave.devices import Sinh
+from ohmweave.graph import Graph, Input, Linear, Node
+from ohmweave.ops import LeakyIntegrateFire, RecurrentLeakyIntegrateFire
+from ohmweave.simulate.ngspice import NgspiceSimulator
+from ohmweave.spiking import SpikingChip, plan_spiking
+from ohmweave.temporal import run
+from ohmweave.units import Array
+
+STEPS = 8
+# Of the threshold; what is left is the simulator's tolerance and the corner of the clamp that holds membranes.
+MEMBRANE = 1e-3
+PLAIN = Design(array=ArrayChoice(rows=8, cols=8, r_row=0.0, r_col=0.0))
+WIRED = Design(array=ArrayChoice(rows=4, cols=4, r_row=5.0, r_col=5.0))
+ROUTED = replace(WIRED, spiking=SpikingChoice("crossbar", hop_delay=80e-9))
+RESETS = [("zero", True), ("zero", False), ("subtract", True), ("subtract", False), ("none", False), ("hold", True)]
+
+
+def network(reset: str = "zero", delay: bool = False, *, recurrent: bool = False, biased: bool = False) -> Graph:
+    """Random weights, 6-5-3; thresholds around 1, decays from 0.7 to 1."""
+    rng = np.random.default_rng(1)
+    nodes = [Node("x", Input((6,)))]
+    for k, (inputs, outputs) in enumerate(pairwise((6, 5, 3))):
+        weight = rng.normal(0.3, 2.0 / np.sqrt(inputs), (outputs, inputs))
+        bias = rng.normal(0.1, 0.3, outputs) * biased
+        beta, threshold = rng.uniform(0.7, 1.0, outputs), rng.uniform(0.8, 1.2, outputs)
+        own, more = rng.normal(0.0, 0.5, (outputs, outputs)), np.zeros(outputs)
+        leaky = LeakyIntegrateFire(beta, threshold, reset, delay)
+        heard = RecurrentLeakyIntegrateFire(beta, threshold, own, more, reset, delay)
+        nodes.append(Node(f"fc{k}", Linear(weight, bias), (nodes[-1].name,)))
+        nodes.append(Node(f"lif{k}", heard if recurrent else leaky, (nodes[-1].name,)))
+    return Graph(tuple(nodes), ("lif1",))
+
+
+def trains() -> Array:
+    return (np.random.default_rng(2).random((1, STEPS, 6)) < 0.5).astype(np.float64)
+
+
+def assert_same(spice: NgspiceSimulator, chip: SpikingChip, x: Array) -> None:
+    """Both engines find the same spikes and membranes, and every layer has neurons that spike and others."""
+    mine, its = chip.simulate(x), chip.simulate(x, "ngspice", spice=spice)
+    for stage in ("s0", "s1"):
+        np.testing.assert_array_equal(mine.spikes[stage], its.spikes[stage])
+        np.testing.assert_allclose(mine.membranes[stage], its.membranes[stage], rtol=0.0, atol=MEMBRANE)
+        assert 0.0 < mine.spikes[stage].mean() < 1.0
+
+
+@pytest.mark.parametrize(("reset", "delay"), RESETS)
+def test_every_reset_is_that_of_spice(spice: NgspiceSimulator, reset: str, delay: bool) -> None:
+    assert_same(spice, SpikingChip(plan_spiking(network(reset, delay), PLAIN)), trains())
+
+
+@pytest.mark.parametrize(("reset", "delay"), [("zero", False), ("subtract", True), ("hold", True)])
+@pytest.mark.parametrize("design", [PLAIN, ROUTED], ids=["layer", "crossbar"])
+def test_neurons_that_hear_themselves_and_biases_are_those_of_spice(
+    spice: NgspiceSimulator, design: Design, reset: str, delay: bool
+) -> None:
+    assert_same(spice, SpikingChip(plan_spiking(network(reset, delay, recurrent=True, biased=True), design)), trains())
+
+
+@pytest.mark.parametrize("design", [WIRED, ROUTED], ids=["layer", "crossbar"])
+def test_wires_and_routes_are_those_of_spice(spice: NgspiceSimulator, design: Design) -> None:
+    plan = plan_spiking(network("subtract"), design)
+    assert len(plan.stages[0].tiles) == (1 if design is WIRED else 6)
+    assert_same(spice, SpikingChip(plan), trains())
+
+
+@pytest.mark.parametrize("reset", ["zero", "subtract"])
+def test_leaks_by_resistors_are_those_of_spice(spice: NgspiceSimulator, reset: str) -> None:
+    design = replace(PLAIN, neuron=ClockedLif(leak="resistor"))
+    assert_same(spice, SpikingChip(plan_spiking(network(reset), design)), trains())
+
+
+@pytest.mark.parametrize(("leak", "jitter"), [("switched", 0.05), ("resistor", 0.0)])
+def test_spreads_and_jitter_are_those_of_spice(spice: NgspiceSimulator, leak: str, jitter: float) -> None:
+    neuron = ClockedLif(leak=leak, offset_spread=20e-3, mirror_spread=0.05, leak_spread=0.1)
+    design = replace(PLAIN, neuron=neuron, clock=Clocking(jitter=jitter))
+    assert_same(spice, SpikingChip(plan_spiking(network("subtract", biased=True), design)), trains())
+
+
+@pytest.mark.parametrize("ohms", [0.0, 5.0])
+def test_devices_with_a_curve_are_those_of_spice(spice: NgspiceSimulator, ohms: float) -> None:
+    design = replace(WIRED, device=Sinh(), array=ArrayChoice(8, 8, ohms, ohms))
+    assert_same(spice, SpikingChip(plan_spiking(network(biased=True, recurrent=True), design)), trains())
+
+
+def test_analog_inputs_are_those_of_spice(spice: NgspiceSimulator) -> None:
+    x = np.random.default_rng(3).random((1, STEPS, 6))
+    assert_same(spice, SpikingChip(plan_spiking(network(), PLAIN, straight=True)), x)
+
+
+def test_a_network_with_no_wires_in_its_way_spikes_as_the_chip_does(spice: NgspiceSimulator) -> None:
+    graph, x = network("subtract", recurrent=True, biased=True), trains()
+    design = replace(PLAIN, neuron=ClockedLif(r_in=0.01, v_limit=3.0), synapse=PulseDriver(r_source=0.01))
+    found = SpikingChip(plan_spiking(graph, design)).simulate(x, "ngspice", spice=spice)
+    np.testing.assert_array_equal(found.output, run(graph, x))
