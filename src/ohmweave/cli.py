@@ -22,7 +22,8 @@ from ohmweave.compile import compile as weave
 from ohmweave.demo.story import run as run_demo
 from ohmweave.design import PRESETS, Design
 from ohmweave.errors import DesignError, OhmweaveError, UserError
-from ohmweave.frontend import load_data
+from ohmweave.frontend import load_data, read_nir
+from ohmweave.graph import Graph
 from ohmweave.netlist import DIALECTS
 from ohmweave.netlist import dialect as find_dialect
 from ohmweave.registry import nearest
@@ -98,7 +99,8 @@ def compile_(
     """Weave a network into a circuit: plan, netlist and all, in a build directory."""
     chosen = _design(design)
     data = None if calibrate is None else load_data(calibrate, "train").x
-    chip = weave(model, chosen, calibration=data, weights=weights)
+    network, remarks = _network(model, weights)
+    chip = weave(network, chosen, calibration=data, weights=weights)
     archive.save(chip, output)
     plan = chip.plan
     size: dict[str, Any] = {"memristors": plan.devices}
@@ -108,6 +110,7 @@ def compile_(
         size |= {"opamps": chip.plan.opamps, "utilisation": utilisation(chip.plan)}
     tiles = sum(len(stage.tiles) for stage in plan.stages)
     summary = {"build": str(output), "digest": plan.digest(), "stages": len(plan.stages), "tiles": tiles, **size}
+    summary["remarks"] = list(remarks)
     _print(summary, as_json, "compiled")
 
 
@@ -267,6 +270,16 @@ def doctor(as_json: Json = False) -> None:
         flags = ["-" if key not in facts else "yes" if facts[key] else "no" for key in ("runs", "klu", "osdi")]
         table.add_row(name, str(facts["version"]), *flags, str(facts["path"]))
     Console().print(table)
+
+
+def _network(model: str, weights: Path | None) -> tuple[str | Graph, tuple[str, ...]]:
+    """What to compile, and what its file does not say and was assumed, which is told."""
+    if weights is not None or not model.lower().endswith(".nir"):
+        return model, ()
+    found = read_nir(Path(model))
+    for remark in found.remarks:
+        _say(f"note: {remark}")
+    return found.graph, found.remarks
 
 
 def _written(dialect: str, paths: list[str], devices: int, begun: float) -> dict[str, Any]:
