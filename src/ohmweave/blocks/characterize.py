@@ -244,8 +244,8 @@ def _slopes(engine: NgspiceSimulator, cell: Cell, c_load: float) -> tuple[float,
 
 
 def _steepness(t: Array, v: Array) -> float:
-    """Mean slope between 20 % and 80 % of a rising step, V/s; none where it does not rise so far."""
-    if v.max() < 0.8 * _STEP:
+    """Mean slope between 20 % and 80 % of a rising step, V/s; none where it does not go so far."""
+    if v[0] > 0.2 * _STEP or v.max() < 0.8 * _STEP:
         return math.nan
     first, last = (_reached(t, v, share * _STEP) for share in (0.2, 0.8))
     return 0.6 * _STEP / (last - first)
