@@ -1,4 +1,4 @@
-"""Train a spiking 64-32-10 network on the embedded handwritten digits and save its weights.
+"""Train a spiking 64-32-10 network on the embedded handwritten digits and save it, as safetensors and as NIR.
 
 Run it as ``python examples/train_spiking_digits.py``; on one thread it takes about two minutes and prints the accuracy
 on the 360 held-out images, whose pixels become spikes by chance, at a rate, over 25 steps. The network: leaky
@@ -21,7 +21,7 @@ from safetensors.torch import save as to_bytes
 from snntorch import surrogate, utils
 
 from ohmweave.encoders import Encoding, Rate
-from ohmweave.frontend import Data, load_data
+from ohmweave.frontend import Data, load_data, write_nir
 from ohmweave.graph import Graph, Input, Linear, Node
 from ohmweave.ops import LeakyIntegrateFire
 from ohmweave.temporal import decide, run
@@ -111,6 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> float:
     save(train(model(), load_data("digits", "train"), options.epochs), options.output)
     test = load_data("digits", "test")
     found = accuracy(graph(options.output), test)
+    write_nir(graph(options.output), options.output.with_suffix(".nir"))
     print(f"accuracy on {len(test.x)} held-out images: {found:.4f}; weights in {options.output}")
     return found
 

@@ -1,14 +1,15 @@
 """Train a recurrent spiking network to tell in which order two bursts came, on spike trains of a file.
 
-Run it as ``python examples/train_spiking_recurrent.py``; on one thread it takes a minute or two. It writes the trains,
-``spiking_order_train.npz`` and ``spiking_order_test.npz`` (x of shape [samples, steps, inputs], y the class), trains
-on the first and prints the accuracy on the second.
+Run it as ``python examples/train_spiking_recurrent.py``; on one thread it takes about a minute. It writes the trains,
+``spiking_order_train.npz`` and ``spiking_order_test.npz`` (x of shape [samples, steps, inputs], y the class), into the
+current directory, trains on the first and prints the accuracy on the second. ``spiking_order.safetensors``,
+``spiking_order.nir`` and the test trains beside this file were made so; all of the 500 test trains are decided rightly.
 
-A sample has two bursts, each on one of two groups of inputs, with a pause between them that is longer than any
-membrane remembers by itself, and noise spikes everywhere. The class says which groups they were on: A A, A B, B A
-or B B. A B and B A have the same spikes in all, so that only what came first tells them apart: neurons must keep
-it through their own spikes (RLeaky of snnTorch). After the temporal-order task of Hochreiter and Schmidhuber, "Long
-short-term memory", Neural Computation 9, 1997.
+A sample has two bursts, each on one of two groups of inputs, with a pause between them over which a membrane loses
+all but 7 % or less, and noise spikes everywhere. The class says which groups they were on: A A, A B, B A or B B. A B
+and B A have the same spikes in all, so that only what came first tells them apart: neurons keep it through their own
+spikes (RLeaky of snnTorch). After the temporal-order task of Hochreiter and Schmidhuber, "Long short-term memory",
+Neural Computation 9, 1997.
 """
 
 import argparse
@@ -22,12 +23,11 @@ import torch
 from snntorch import surrogate, utils
 from train_spiking_digits import SLOPE, save
 
-from ohmweave.frontend import Data, from_module, load_data
+from ohmweave.frontend import Data, from_module, load_data, write_nir
 from ohmweave.temporal import decide, run
 from ohmweave.units import Array
 
-FOLDER = Path(__file__).parent
-WEIGHTS = FOLDER / "spiking_order.safetensors"
+WEIGHTS = Path(__file__).with_name("spiking_order.safetensors")
 SEED = 1
 BATCH = 64
 INPUTS, HIDDEN, CLASSES = 16, 32, 4
@@ -72,7 +72,7 @@ def model() -> torch.nn.Module:
     return torch.nn.Sequential(layers)
 
 
-def late_spikes(network: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
+def counts(network: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
     """Output spikes from rest over all steps, [samples, classes]."""
     utils.reset(network)
     return torch.stack([network(x[:, step]) for step in range(x.shape[1])]).sum(dim=0)
@@ -88,7 +88,7 @@ def train(data: Data, epochs: int) -> torch.nn.Module:
     for _ in range(epochs):
         for chosen in torch.split(torch.randperm(len(x)), BATCH):
             optimizer.zero_grad()
-            scores = 0.5 * late_spikes(network, x[chosen])
+            scores = 0.5 * counts(network, x[chosen])
             torch.autograd.backward(torch.nn.functional.cross_entropy(scores, y[chosen]))
             torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             optimizer.step()
@@ -100,14 +100,15 @@ def main(arguments: Sequence[str] | None = None) -> float:
     """Write the trains, learn, save, report; returns the accuracy on the test trains."""
     parser = argparse.ArgumentParser(description="Train a recurrent spiking network on the order of two bursts.")
     parser.add_argument("--output", type=Path, default=WEIGHTS, help="where to write the safetensors file")
-    parser.add_argument("--trains", type=Path, default=FOLDER, help="folder for the files of trains")
+    parser.add_argument("--trains", type=Path, default=Path(), help="folder for the files of trains")
     parser.add_argument("--samples", type=int, default=2000)
-    parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--epochs", type=int, default=25)
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     learnt, held_out = write(options.trains, options.samples)
     network = train(load_data(f"npz:{learnt}", "train"), options.epochs)
     save(network, options.output)
+    write_nir(from_module(network), options.output.with_suffix(".nir"))
     test = load_data(f"npz:{held_out}", "test")
     found = float((decide(run(from_module(network), test.x)) == test.y).mean())
     print(f"accuracy on {len(test.x)} test trains: {found:.4f}; weights in {options.output}")
