@@ -108,8 +108,8 @@ MODELS = {
     ),
     "missing.onnx": "missing.onnx: expected an ONNX file, found no such file; check the path",
     "nets": (
-        "model: expected FILE.onnx or package.module:factory, found 'nets'; "
-        "export the network to ONNX, or name a function that returns it"
+        "model: expected FILE.onnx, FILE.nir or package.module:factory, found 'nets'; "
+        "export the network to ONNX or NIR, or name a function that returns it"
     ),
 }
 

@@ -259,8 +259,8 @@ def test_files_that_can_run_code_are_refused(suffix: str) -> None:
         (
             "network",
             (
-                "model: expected FILE.onnx or package.module:factory, found 'network'; "
-                "export the network to ONNX, or name a function that returns it"
+                "model: expected FILE.onnx, FILE.nir or package.module:factory, found 'network'; "
+                "export the network to ONNX or NIR, or name a function that returns it"
             ),
         ),
         ("gone.onnx", "gone.onnx: expected an ONNX file, found no such file; check the path"),

@@ -106,7 +106,7 @@ class Latency:
         _require_unit(x)
         when = np.where(x > self.least, np.floor((1.0 - x) * (self.steps - 1) + 0.5), -1.0)
         place = (1, -1, *[1] * (x.ndim - 1))
-        return (when[:, np.newaxis] == np.arange(self.steps).reshape(place)).astype(np.float64)
+        return np.asarray(when[:, np.newaxis] == np.arange(self.steps).reshape(place), dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ class Direct:
 
     def encode(self, x: Array, rng: Generator) -> Array:
         """Constant trains, [samples, steps, ...]."""
-        return np.repeat(x[:, np.newaxis], self.steps, axis=1)
+        return np.asarray(np.repeat(x[:, np.newaxis], self.steps, axis=1))
 
 
 @dataclass(frozen=True)

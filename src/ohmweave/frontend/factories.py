@@ -1,14 +1,15 @@
-"""Networks by specification: an ONNX file, or the user's own Python with safetensors weights."""
+"""Networks by specification: an ONNX or NIR file, or the user's own Python with safetensors weights."""
 
 import contextlib
 import importlib
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ohmweave.errors import ModelError, OhmweaveError
+from ohmweave.frontend.nir import from_nir
 from ohmweave.frontend.onnx import from_onnx
 from ohmweave.frontend.torch_module import first_shape, from_module, require_torch
 from ohmweave.graph import Graph
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["load_model"]
 
 _CODE = (".pt", ".pth", ".pkl", ".pickle", ".bin", ".pt2", ".ckpt", ".joblib")
+_FILES: Mapping[str, Callable[[Path], Graph]] = {".onnx": from_onnx, ".nir": from_nir}
 _FACTORY = re.compile(r"([^\W\d]\w*(?:\.[^\W\d]\w*)*):([^\W\d]\w*)")
 
 
@@ -26,7 +28,7 @@ def load_model(spec: str, weights: Path | None = None, sample: tuple[int, ...] |
     """Read a network by its specification.
 
     Args:
-        spec: ``FILE.onnx``, or ``package.module:factory``, called without arguments; it returns an
+        spec: ``FILE.onnx``, ``FILE.nir``, or ``package.module:factory``, called without arguments; it returns an
             nn.Module, which is put in evaluation mode, or a Graph. The current directory is searched last.
         weights: a safetensors file with exactly the module's state; only with a factory.
         sample: shape of one sample, for a factory's module whose first layer does not tell it.
@@ -36,25 +38,27 @@ def load_model(spec: str, weights: Path | None = None, sample: tuple[int, ...] |
 
     Raises:
         ModelError: a file that can run code, a missing file or factory, weights that do not fit, or
-            whatever :func:`from_onnx` and :func:`from_module` refuse.
+            whatever :func:`from_onnx`, :func:`from_nir` and :func:`from_module` refuse.
     """
     _refuse_code(spec)
     if weights is not None:
         _refuse_code(str(weights))
-    if spec.lower().endswith(".onnx"):
+    suffix = Path(spec).suffix.lower()
+    if suffix in _FILES:
         if weights is not None:
             raise ModelError(
-                "expected no further weights, since the ONNX file brings its own, found " + repr(str(weights)),
+                f"expected no further weights, since the {suffix[1:].upper()} file brings its own, "
+                f"found {str(weights)!r}",
                 where=spec,
                 remedy="leave the weights out",
             )
-        return from_onnx(Path(spec))
+        return _FILES[suffix](Path(spec))
     match = _FACTORY.fullmatch(spec)
     if match is None:
         raise ModelError(
-            f"expected FILE.onnx or package.module:factory, found {spec!r}",
+            f"expected FILE.onnx, FILE.nir or package.module:factory, found {spec!r}",
             where="model",
-            remedy="export the network to ONNX, or name a function that returns it",
+            remedy="export the network to ONNX or NIR, or name a function that returns it",
         )
     made = _make(spec, *match.groups())
     return _graph_of(made, spec, weights, sample)

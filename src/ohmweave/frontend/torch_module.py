@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ohmweave.errors import ModelError
 from ohmweave.frontend.onnx import from_onnx
+from ohmweave.frontend.snntorch_module import from_snntorch, is_spiking
 from ohmweave.graph import Graph
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def require_torch() -> ModuleType:
 
 
 def from_module(module: "nn.Module", input_shape: tuple[int, ...] | None = None) -> Graph:
-    """Read a live torch module.
+    """Read a live torch module; one with neurons of snnTorch as :func:`from_snntorch` does.
 
     Args:
         module: the trained network, in evaluation mode wherever that makes a difference; not changed.
@@ -51,6 +52,8 @@ def from_module(module: "nn.Module", input_shape: tuple[int, ...] | None = None)
     torch = require_torch()
     _refuse_training(module)
     shape = input_shape if input_shape is not None else _own_shape(module)
+    if is_spiking(module):
+        return from_snntorch(module, shape)
     parameter = next((p for p in module.parameters() if p.is_floating_point()), torch.zeros(()))
     # Two samples: torch takes a dimension of 1 for a constant.
     example = torch.zeros((2, *shape), dtype=parameter.dtype, device=parameter.device)

@@ -1,0 +1,386 @@
+"""Live snnTorch modules to graphs.
+
+The module runs once on known numbers while every layer's call is watched: which layers' values each reads, in which
+order. It may take one step a call (``init_hidden=True``, a Sequential), or loop over steps in its own forward
+pass, as snnTorch's tutorials do; every step must then do the same. Between layers nothing is read but what moves
+values (``flatten``, ``view``, ``x[step]``) and sums of two of them; anything else is refused by its name.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ohmweave.errors import ModelError
+from ohmweave.frontend.snntorch_layers import NEURONS, layer_op, refuse
+from ohmweave.graph import Graph, Node
+from ohmweave.ops import Add, BatchNorm, Conv, Flatten, Identity, Input, Linear, Op, Shape
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+__all__ = ["from_snntorch", "is_spiking"]
+
+# What may stand between layers; names of torch's functions, and of those that only read or copy.
+_MOVES = ("flatten", "view", "reshape")
+_SUMS = ("add", "__add__", "__radd__")
+_PARTS = ("__getitem__", "select", "unbind", "squeeze", "unsqueeze", "expand", "repeat", "permute", "transpose")
+_COPIES = ("clone", "detach", "contiguous", "float", "double", "to", "requires_grad_", "type")
+_GATHERS = ("stack", "cat")
+_FRESH = ("zeros_like", "new_zeros")
+_INPUT = "x"
+_STEPS = 3
+_UNIT = 2.0**-20
+
+
+@dataclass(frozen=True)
+class _Label:
+    """What a tensor is: the value of a node, its neurons' state, or many steps of it in one tensor."""
+
+    node: str
+    kind: str = "value"
+
+
+@dataclass
+class _Tape:
+    """What has been watched so far: nodes in order, and what each tensor that is still alive holds."""
+
+    nodes: dict[str, Node]
+    shapes: dict[str, Shape]
+    example: Any
+    labels: dict[int, _Label] = field(default_factory=dict)
+    # Tensors kept alive, so that no other takes the place by which one is known.
+    kept: list[Any] = field(default_factory=list)
+    joined: dict[tuple[str, ...], str] = field(default_factory=dict)
+
+    def label(self, tensor: Any) -> _Label | None:
+        """What a tensor holds, if anything of the network's."""
+        return self.labels.get(id(tensor))
+
+    def put(self, tensor: Any, label: _Label) -> None:
+        """Say what a tensor holds."""
+        self.kept.append(tensor)
+        self.labels[id(tensor)] = label
+
+    def add(self, name: str, op: Op, sources: tuple[str, ...]) -> None:
+        """Append a node."""
+        try:
+            self.shapes[name] = op.out_shape(*(self.shapes[source] for source in sources))
+        except ModelError as error:
+            raise refuse(name, error.message, error.remedy) from error
+        self.nodes[name] = Node(name, op, sources)
+
+
+def is_spiking(module: "nn.Module") -> bool:
+    """Whether a module holds neurons of snnTorch, which need not be installed to tell."""
+    return any(_from_snntorch(child) for child in module.modules())
+
+
+def from_snntorch(module: "nn.Module", input_shape: Shape) -> Graph:
+    """Read a live snnTorch module.
+
+    Args:
+        module: the trained network, in evaluation mode; its states are put back as they were.
+        input_shape: shape of one sample at one step, without batch and steps.
+
+    Returns:
+        The network with float64 weights and one beta, threshold a neuron; batch normalisations are folded into
+        the layer before them. Its spikes are snnTorch's but for the rounding of single precision.
+
+    Raises:
+        ModelError: a forward pass that cannot be followed, a layer or option that is not read.
+    """
+    import torch
+
+    parameter = next((p for p in module.parameters() if p.is_floating_point()), torch.zeros(()))
+    failures: list[Exception] = []
+    # One step of two samples; then, for a forward pass that loops over its first dimension, some steps of them.
+    for lead in ((2,), (_STEPS, 2)):
+        # All values differ, so that a layer that reads them in another order is found out; the unit keeps them small.
+        numbers = torch.arange(prod((*lead, *input_shape)), dtype=parameter.dtype, device=parameter.device)
+        tape = _tape((numbers * _UNIT).reshape(*lead, *input_shape), tuple(input_shape))
+        try:
+            with _states_kept(module), torch.no_grad(), _watched(module, tape):
+                result = module(tape.example)
+        except Exception as error:  # noqa: BLE001  the module's own code may raise anything
+            failures.append(error)
+        else:
+            return _graph(module, tape, result)
+    raise _worst(failures, module, tuple(input_shape))
+
+
+def _worst(failures: list[Exception], module: "nn.Module", shape: Shape) -> ModelError:
+    """What to tell of the attempts: the first refusal, or else what the module's own code raised."""
+    for failure in failures:
+        if isinstance(failure, ModelError):
+            return failure
+    reasons = [f"{type(error).__name__}: {(str(error) or 'no message').splitlines()[0]}" for error in failures]
+    error = ModelError(
+        f"expected a forward pass on samples of shape {shape}, found {reasons[0]} (given one step), "
+        f"{reasons[1]} (given [steps, samples, ...])",
+        where=type(module).__name__,
+        remedy="give the right input_shape",
+    )
+    error.__cause__ = failures[0]
+    return error
+
+
+def _from_snntorch(module: "nn.Module") -> bool:
+    return type(module).__module__.startswith("snntorch.")
+
+
+def _tape(example: "Tensor", shape: Shape) -> _Tape:
+    """A tape that knows the input alone."""
+    tape = _Tape({_INPUT: Node(_INPUT, Input(shape))}, {_INPUT: shape}, example)
+    tape.put(example, _Label(_INPUT))
+    return tape
+
+
+def _graph(module: "nn.Module", tape: _Tape, result: Any) -> Graph:
+    """What the tape holds, up to the layer whose spikes the module returned."""
+    wanted = _first(result, tape)
+    if wanted is None or wanted.kind == "state":
+        found = "none" if wanted is None else f"the membranes of {wanted.node!r}"
+        raise ModelError(
+            f"expected the forward pass to return a layer's spikes first, found {found}",
+            where=type(module).__name__,
+            remedy="return the spikes, before any membranes",
+        )
+    return _tidy(Graph(tuple(tape.nodes.values()), (wanted.node,)))
+
+
+def _first(result: Any, tape: _Tape) -> _Label | None:
+    """What the first tensor of a result holds; of a list of one tensor a step, all hold the same."""
+    return next((tape.label(tensor) for tensor in _tensors((result,))), None)
+
+
+@contextlib.contextmanager
+def _states_kept(module: "nn.Module") -> Iterator[None]:
+    """Neurons at rest, and afterwards as they were."""
+    neurons = [child for child in module.modules() if _from_snntorch(child)]
+    saved = [(child, dict(child._buffers), child.__dict__.get("reset")) for child in neurons]
+    try:
+        for child in neurons:
+            for name in ("mem", "syn", "spk"):
+                if (state := child._buffers.get(name)) is not None:
+                    child._buffers[name] = state.new_zeros(0)
+        yield
+    finally:
+        for child, buffers, reset in saved:
+            child._buffers.update(buffers)
+            child.__dict__.pop("reset", None)
+            if reset is not None:
+                child.__dict__["reset"] = reset
+
+
+def _leaves(module: "nn.Module", name: str = "") -> Iterator[tuple[str, "nn.Module"]]:
+    """Layers by name; what neurons hold inside, such as recurrent weights, is part of them."""
+    children = list(module.named_children())
+    if _from_snntorch(module) or not children:
+        yield name or type(module).__name__.lower(), module
+        return
+    for label, child in children:
+        yield from _leaves(child, f"{name}.{label}" if name else label)
+
+
+@contextlib.contextmanager
+def _watched(module: "nn.Module", tape: _Tape) -> Iterator[None]:
+    """Hooks on every layer, and an eye on every function of torch between them."""
+    from torch.overrides import TorchFunctionMode
+
+    inside = [0]
+
+    class _Between(TorchFunctionMode):
+        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            result = func(*args, **(kwargs or {}))
+            if not inside[0]:
+                _between(tape, getattr(func, "__name__", str(func)), args, kwargs or {}, result)
+            return result
+
+    def before(*_: Any) -> None:
+        inside[0] += 1
+
+    def after(name: str) -> Any:
+        def hook(layer: Any, args: Any, kwargs: Any, result: Any) -> None:
+            # Still inside: what is asked of tensors here is no part of the network.
+            _called(tape, name, layer, (*args, *kwargs.values()), result)
+            inside[0] -= 1
+
+        return hook
+
+    handles = []
+    layers = {id(layer): (name, layer) for name, layer in reversed(list(_leaves(module)))}
+    for name, layer in layers.values():
+        handles += [
+            layer.register_forward_pre_hook(before, with_kwargs=True),
+            layer.register_forward_hook(after(name), with_kwargs=True),
+        ]
+    try:
+        with _Between():
+            yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _called(tape: _Tape, name: str, layer: Any, args: tuple[Any, ...], result: Any) -> None:
+    """A layer's call: a node at its first, the same sources at every later one."""
+    source = _source(tape, name, args[0])
+    for state in args[1:]:
+        _check_state(tape, name, state)
+    first, *states = result if isinstance(result, tuple) else (result,)
+    if name not in tape.nodes:
+        op = layer_op(name, layer, tape.shapes[source])
+        if first is args[0]:
+            return
+        tape.add(name, op, (source,))
+    elif tape.nodes[name].inputs != (source,):
+        raise refuse(
+            name,
+            f"expected one source at every step, found {tape.nodes[name].inputs[0]!r} and {source!r}",
+            "give every place of the network a layer of its own, and no value of an earlier step but to RLeaky",
+        )
+    tape.put(first, _Label(name))
+    for state in states if type(layer).__name__ in NEURONS else ():
+        # Recurrent neurons take their own spikes back as a state.
+        if state is not first:
+            tape.put(state, _Label(name, "state"))
+
+
+def _source(tape: _Tape, name: str, tensor: Any) -> str:
+    label = tape.label(tensor)
+    if label is None or label.kind != "value":
+        found = "a value that no layer makes" if label is None else f"the {label.kind} of {label.node!r}"
+        raise refuse(name, f"expected it to read a layer's output or the input, found {found}", _between_layers())
+    if label.node == _INPUT and not _in_order(tensor, tape.example, prod(tape.shapes[_INPUT])):
+        raise refuse(
+            name, "expected it to read whole samples of the input, found parts or another order", _between_layers()
+        )
+    return label.node
+
+
+def _in_order(tensor: Any, example: Any, values: int) -> bool:
+    """Whether a tensor holds nothing but whole samples of the example."""
+    if tensor.numel() % values:
+        return False
+    rows = tensor.reshape(-1, values)
+    # Numbers count up by one through the example, and a sample begins at a multiple of its size.
+    numbers = rows / _UNIT
+    steps_of_one = bool((numbers[:, 1:] - numbers[:, :-1] == 1.0).all())
+    return steps_of_one and bool((numbers[:, 0] % values == 0).all()) and bool(numbers.max() < example.numel())
+
+
+def _check_state(tape: _Tape, name: str, state: Any) -> None:
+    """States of neurons are their own, or zeros at the start."""
+    if state is None or not hasattr(state, "dtype"):
+        return
+    label = tape.label(state)
+    if (label is None and bool((state != 0).any())) or (label is not None and label.node != name):
+        found = "values other than 0" if label is None else f"those of {label.node!r}"
+        raise refuse(name, f"expected states of its own that begin at 0, found {found}", "begin with init_leaky()")
+
+
+def _between_layers() -> str:
+    return f"between layers nothing is read but {', '.join(_MOVES)} and sums of two; use layers for the rest"
+
+
+def _between(tape: _Tape, func: str, args: Any, kwargs: Any, result: Any) -> None:
+    """A function of torch outside all layers."""
+    given = [label for label in map(tape.label, _tensors((*args, *kwargs.values()))) if label is not None]
+    results = _tensors((result,))
+    if not given or not results or func in ("__get__", "__set__", *_FRESH):
+        return
+    label = given[0]
+    if func in _GATHERS and len(set(given)) == 1:
+        made = replace(label, kind="state" if label.kind == "state" else "history")
+    elif label.kind != "value" or (func in _PARTS and label.node == _INPUT) or func in _COPIES:
+        made = label
+    elif func in _SUMS and len(given) == 2:
+        made = _Label(_joined(tape, Add(), (given[0].node, given[1].node), "add"))
+    elif func in _MOVES and len(given) == 1 and results[0].ndim == 2 and len(results) == 1:
+        flat = (prod(tape.shapes[label.node]),)
+        whole = results[0].shape[1] == flat[0]
+        if not whole:
+            raise refuse(
+                label.node, f"expected all its values in one row, found {tuple(results[0].shape)}", "flatten it"
+            )
+        same = tape.shapes[label.node] == flat
+        made = label if same else _Label(_joined(tape, Flatten(), (label.node,), "flatten"))
+    else:
+        raise refuse(
+            label.node, f"expected its value to go to a layer, found torch's {func!r} of it", _between_layers()
+        )
+    for tensor in results:
+        tape.put(tensor, made)
+
+
+def _tensors(values: Any) -> list[Any]:
+    """All tensors among arguments."""
+    found: list[Any] = []
+    for value in values:
+        if isinstance(value, tuple | list):
+            found += _tensors(value)
+        elif hasattr(value, "dtype") and hasattr(value, "ndim"):
+            found.append(value)
+    return found
+
+
+def _joined(tape: _Tape, op: Op, sources: tuple[str, ...], name: str) -> str:
+    """The node of an operation between layers, made at the first step and found again at later ones."""
+    key = (name, *sources)
+    if key not in tape.joined:
+        label = name
+        while label in tape.nodes:
+            label += "_"
+        tape.add(label, op, sources)
+        tape.joined[key] = label
+    return tape.joined[key]
+
+
+def _tidy(graph: Graph) -> Graph:
+    """What the output depends on, batch normalisations folded into weights that nobody else reads."""
+    wanted, live = set(graph.outputs), list[Node]()
+    for node in reversed(graph.nodes):
+        if node.name in wanted:
+            wanted.update(node.inputs)
+            live.insert(0, node)
+    # Identities first: then every reader is known by what it really reads.
+    nodes, names = dict[str, Node](), dict[str, str]()
+    for node in live:
+        sources = tuple(names[name] for name in node.inputs)
+        names[node.name] = sources[0] if isinstance(node.op, Identity) else node.name
+        if not isinstance(node.op, Identity):
+            nodes[node.name] = Node(node.name, node.op, sources)
+    outputs = tuple(names[name] for name in graph.outputs)
+    for name in list(nodes):
+        nodes, outputs = _without(nodes[name], nodes, outputs)
+    return Graph(tuple(nodes.values()), outputs)
+
+
+def _without(norm: Node, nodes: dict[str, Node], outputs: tuple[str, ...]) -> tuple[dict[str, Node], tuple[str, ...]]:
+    """The nodes with a batch normalisation folded into the layer before it, where it is one and can be."""
+    before = nodes[norm.inputs[0]] if norm.inputs else norm
+    readers = sum(before.name in node.inputs for node in nodes.values()) + (before.name in outputs)
+    if not isinstance(norm.op, BatchNorm) or not isinstance(before.op, Linear | Conv) or readers > 1:
+        return nodes, outputs
+
+    def named(names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(before.name if name == norm.name else name for name in names)
+
+    folded = {before.name: _fold(before.op, norm.op)}
+    kept = (
+        Node(node.name, folded.get(node.name, node.op), named(node.inputs))
+        for node in nodes.values()
+        if node.name != norm.name
+    )
+    return {node.name: node for node in kept}, named(outputs)
+
+
+def _fold(layer: Linear | Conv, norm: BatchNorm) -> Linear | Conv:
+    """W' = f W and b' = f (b - mean) + shift with f = scale / sqrt(variance + epsilon), channel by channel."""
+    factor = norm.scale / np.sqrt(norm.variance + norm.epsilon)
+    weight = layer.weight * factor.reshape(-1, *[1] * (layer.weight.ndim - 1))
+    return replace(layer, weight=weight, bias=factor * (layer.bias - norm.mean) + norm.shift)
