@@ -92,6 +92,10 @@ MESSAGES = {
     '[tanh]\ntail_current = "0 A"': (
         'd.toml: tanh.tail_current: expected a positive value in A, found 0 A; try tail_current = "10 uA"'
     ),
+    '[opamp]\nkind = "two_stage_45"\n[signal]\nv_out = "0.3 V"\n[[effects]]\nkind = "temperature"\nt = "350 K"': (
+        "d.toml: effects.temperature.t: expected 300.15 K, where the op-amp's transistors were measured, "
+        'found 350 K; choose opamp.kind = "finite", with the gain it has there'
+    ),
     '[device]\nkind = ["sinh"]': "d.toml: device.kind: unknown kind ['sinh']; did you mean 'sinh'?",
     "array = 3": "d.toml: expected a table [array], found 3; write [array]",
     "[array": (

@@ -29,9 +29,12 @@ from ohmweave.effects import (
     ReadNoise,
     Relaxation,
     Stuck,
+    Temperature,
+    Wiring,
     bend,
     disturb,
     effects,
+    wired,
 )
 from ohmweave.errors import DesignError
 from ohmweave.units import Array, Unit, format_quantity, parse_quantity
@@ -68,6 +71,9 @@ STRATEGIES: dict[str, st.SearchStrategy[Effect]] = {
     "stuck": RATES.map(lambda rates: Stuck(*rates)),
     "read_noise": st.builds(ReadNoise, sigma=spreads),
     "curvature": st.builds(Curvature, sigma=shares),
+    "temperature": st.builds(
+        Temperature, t=st.floats(200.0, 500.0), t0=st.floats(300.0, 350.0), alpha_on=st.floats(-0.02, 0.02)
+    ),
 }
 
 
@@ -122,6 +128,9 @@ def test_what_is_drawn_for_a_device_does_not_depend_on_which_others_there_are(
         ReadNoise(sigma=0.0),
         Curvature(sigma=0.0),
         Curvature(sigma=1.0),
+        Temperature(),
+        Temperature(t=400.0, t0=400.0),
+        Temperature(t=400.0, alpha_off=0.0, alpha_on=0.0, sigma=0.0),
     ],
     ids=repr,
 )
@@ -197,6 +206,24 @@ def test_drift_is_a_power_law_with_an_exponent_for_each_device() -> None:
 def test_drift_without_spread_is_its_formula() -> None:
     out = Drift(t=2000.0, t0=20.0, nu=0.05, nu_sigma=0.0).perturb(np.array([[10e-6]]), RANGE, rng())
     assert out[0, 0] == pytest.approx(10e-6 * 100.0**-0.05, rel=1e-14)
+
+
+@pytest.mark.parametrize(("g", "alpha"), [(1e-6, 2e-3), (10e-6, 0.5e-3), (100e-6, -1e-3), (200e-6, -1e-3)])
+def test_low_conductances_rise_with_temperature_and_high_ones_fall(g: float, alpha: float) -> None:
+    rise = moments(Temperature(t=340.15, sigma=1e-4), g, lambda found: np.log(found / g) / 40.0)
+    assert_normal(rise, alpha, 1e-4)
+
+
+def test_a_device_warmed_by_a_few_kelvins_has_its_coefficient() -> None:
+    warm = Temperature(t=301.15, alpha_off=1e-3, alpha_on=1e-3, sigma=0.0)
+    assert warm.perturb(np.array([[5e-6]]), RANGE, rng())[0, 0] == pytest.approx(5e-6 * 1.001, rel=1e-6)
+
+
+def test_wires_of_copper_gain_two_fifths_of_a_per_cent_a_kelvin() -> None:
+    assert isinstance(Temperature(), Wiring)
+    assert wired((Gaussian(), Temperature(t=310.15)), 2.0) == pytest.approx(2.0 * 1.039, rel=1e-12)
+    assert wired((Gaussian(), Temperature(t=310.15)), 0.0) == 0.0
+    assert wired((), 2.0) == 2.0
 
 
 @pytest.mark.parametrize("t", [1.0, DAY])

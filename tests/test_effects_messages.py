@@ -16,6 +16,7 @@ from ohmweave.effects import (
     ReadNoise,
     Relaxation,
     Stuck,
+    Temperature,
 )
 from ohmweave.errors import DesignError
 
@@ -60,6 +61,18 @@ MESSAGES: dict[str, Callable[[], Effect]] = {
     "a device fails in one way only: lower the shares": lambda: Stuck(0.5, 0.5, 0.1),
     'effects.stuck.g_pristine: expected at least 0 S, found -1 S; try g_pristine = "1 nS"': (
         lambda: Stuck(g_pristine=-1.0)
+    ),
+    'effects.temperature.t: expected a temperature from 200 K to 500 K, found 77 K; try t = "350 K"': (
+        lambda: Temperature(t=77.0)
+    ),
+    "effects.temperature.alpha_off: expected a number from -0.02 to 0.02, found 1; try alpha_off = 2e-3": (
+        lambda: Temperature(alpha_off=1.0)
+    ),
+    "effects.temperature.sigma: expected a number from 0 to 0.02, found -1; try sigma = 2e-4": (
+        lambda: Temperature(sigma=-1.0)
+    ),
+    "effects.temperature.wire: expected wires with a resistance, found none at 200 K; lower it, or raise t": (
+        lambda: Temperature(t=200.0, t0=450.0, wire=5e-3)
     ),
 }  # fmt: skip
 

@@ -19,10 +19,16 @@ from ohmweave.frontend import load_data
 
 ROOT = Path(__file__).parents[1]
 TRAINERS = ("train_digits_mlp.py", "train_mnist_mlp.py", "train_reference_models.py", "reference_models.py")
-SCRIPTS = sorted(path.name for path in (ROOT / "examples").glob("*.py") if path.name not in TRAINERS)
+# What scripts are made of.
+PARTS = ("analog_parts.py", "cooptimisation_page.py")
+SCRIPTS = sorted(path.name for path in (ROOT / "examples").glob("*.py") if path.name not in (*TRAINERS, *PARTS))
 # Arguments that keep a script short; a script that is not here runs as it is.
 QUICK = {
     "digits_cnn.py": ("--epochs", "4", "--samples", "40", "--checked", "1"),
+    "study_cooptimisation.py": (
+        *("--data", "digits", "--images", "12", "--many", "40", "--final", "0", "--whole", "0"),
+        *("--axes", "base", "gain", "read", "kelvin_memristor", "--output", "study", "--cache", "cache"),
+    ),
     "study_tiles_and_nonidealities.py": (
         *("--networks", "digits_mlp", "--images", "60", "--seeds", "1"),
         *("--axes", "near_ideal", "tile_1", "stuck", "--output", "study"),

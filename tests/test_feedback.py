@@ -18,7 +18,7 @@ from ohmweave.devices import Linear, Sinh
 from ohmweave.devices.conductance import ConductanceRange
 from ohmweave.devices.file import FileDevice, ModelChoice, StateRange
 from ohmweave.devices.surface import Surface
-from ohmweave.effects import Curvature, Drift, Gaussian, Stuck
+from ohmweave.effects import Curvature, Drift, Gaussian, Stuck, Temperature
 from ohmweave.errors import DesignError
 from ohmweave.graph import Graph, Input, Node, Relu
 from ohmweave.graph import Linear as Layer
@@ -171,6 +171,29 @@ def test_what_changes_all_devices_alike_leaves_the_gain_of_memristor_feedback() 
     # Drift lowers all conductances by two thirds: columns of resistors lose as much, and biases with them.
     assert loss(ResistorFeedback()) > 0.5
     assert loss(MemristorFeedback()) < 0.02
+
+
+def warmed(feedback: Any, **coefficients: float) -> tuple[float, float]:
+    """What 50 K change: the gain from the inputs to the outputs, and the outputs at most, as shares."""
+    warm = (Temperature(350.0, sigma=0.0, **coefficients),)
+    still, hot = (chip(feedback=feedback, effects=effects).simulate(X).volts for effects in ((), warm))
+    gain = float(np.vdot(still, hot) / np.vdot(still, still))
+    return abs(gain - 1.0), deviation({"out": still}, {"out": hot}).largest
+
+
+def test_memristor_feedback_follows_the_temperature_of_the_arrays() -> None:
+    gain, outputs = warmed(ResistorFeedback(), alpha_off=-1e-3, alpha_on=-1e-3)
+    tracked_gain, tracked_outputs = warmed(MemristorFeedback(), alpha_off=-1e-3, alpha_on=-1e-3)
+    assert gain > 0.05
+    assert outputs > 0.05
+    assert tracked_gain < gain / 500.0
+    assert tracked_outputs < outputs / 100.0
+
+
+def test_memristor_feedback_follows_less_where_coefficients_differ_with_the_conductance() -> None:
+    _, outputs = warmed(ResistorFeedback())
+    _, tracked = warmed(MemristorFeedback())
+    assert outputs / 10.0 < tracked < outputs / 1.5
 
 
 def test_a_spread_of_the_feedback_moves_outputs_by_as_much() -> None:

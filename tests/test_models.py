@@ -224,7 +224,8 @@ def test_conductances_out_of_reach_are_told(ngspice: str, ohmweave: CommandLine,
 COMMANDS = {
     ("none.toml",): ("none.toml: cannot be read ([Errno 2] No such file or directory: 'none.toml'); give a TOML file"),
     ("empty.toml",): (
-        'empty.toml: expected a table [device] with a file, found none; write file = "my_rram.lib" into [device]'
+        "empty.toml: expected a table [device] or [opamp] with a file, found none; "
+        'write file = "my_rram.lib" into [device], or file = "my_opamp.lib" into [opamp]'
     ),
     ("design.toml", "--name", "x"): (
         "design.toml: expected the model's choices in the design alone, found --name; leave the option out"

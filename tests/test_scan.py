@@ -46,6 +46,8 @@ def test_a_circuit_passes() -> None:
         ("shell true", "'shell'"),
         ("*# shell true", "'*# shell t'"),
         ("*ng_script", "'*ng_script'"),
+        ("$ng_script", "'$ng_script'"),
+        ("$# shell", "'$# shell'"),
         ("a1 [in] [out] filter", "'a1'"),
         ("n1 a b model", "'n1'"),
         ("pre_osdi model.osdi", "'pre_osdi'"),

@@ -16,13 +16,23 @@ from ohmweave.design import Design
 from ohmweave.errors import ConvergenceError, DesignError
 from ohmweave.graph import Graph, Input, Linear, Node, Relu
 from ohmweave.mapping import plan
-from ohmweave.simulate.clamps import clamp_currents, coefficients, quiet_coefficients, solvable, tail_currents
+from ohmweave.simulate.clamps import (
+    clamp_currents,
+    coefficients,
+    lone_currents,
+    rest_coefficients,
+    solvable,
+    tail_lines,
+    tail_rests,
+)
 from ohmweave.simulate.elaborate import elaborate
 from ohmweave.simulate.elements import Elements
 from ohmweave.simulate.native import Native
 from ohmweave.simulate.newton import solve_elements
 from ohmweave.simulate.operating import OperatingPoints
+from ohmweave.simulate.prepared import Prepared
 from ohmweave.simulate.sweeps import Sweeper
+from ohmweave.simulate.tails import Tails
 from ohmweave.units import Array
 
 limits = st.tuples(st.floats(-3.0, 0.0), st.floats(0.5, 3.0))
@@ -34,7 +44,8 @@ def compiled_kernels() -> None:
     clamps = np.array([SwingClamp(-1.0, 1.0, 1.0).clamp]).T
     one = np.zeros((1, 1))
     clamp_currents(one, one.copy(), one, coefficients(clamps, np.array([-1.0])), one.copy(), np.empty(1))
-    tail_currents(one.copy(), quiet_coefficients(clamps, np.zeros(1)), np.zeros(1), np.empty(1), np.empty(1))
+    lone_currents(one, coefficients(clamps, np.array([-1.0])), one.copy())
+    tail_rests(one.copy(), rest_coefficients(clamps, np.zeros((2, 1)), np.zeros(1)), np.empty(1))
 
 
 @pytest.fixture(scope="module")
@@ -80,21 +91,34 @@ def test_a_clamp_by_itself_satisfies_its_equation(
     error = ohms * abs(amps[0, 0] - float(law.value(np.array(c)))) / (1.0 + ohms * slope)
     assert error <= 1e-11 * max(1.0, abs(r))
     assert moved[0] == pytest.approx(abs(r))
+    alone = np.empty((1, 1))
+    lone_currents(np.array([[r, np.nan]]), coefficients(clamps, own), alone)
+    assert alone[0, 0] == pytest.approx(amps[0, 0], rel=1e-12)
 
 
-@given(limits, st.floats(0.05, 0.95))
-def test_the_tail_of_a_quiet_clamp_is_that_of_its_law(swing: tuple[float, float], share: float) -> None:
+@given(limits, st.floats(0.05, 0.95), st.floats(0.05, 0.95), st.floats(0.05, 0.95))
+def test_a_line_and_the_rest_are_the_tail_of_a_quiet_clamp(
+    swing: tuple[float, float], share: float, one: float, other: float
+) -> None:
     law = SwingClamp(*swing, 10.0)
     low, high = swing
-    c = np.array([[low + share * (high - low)]])
-    amps, room, bend = c - 0.25, np.empty(1), np.empty(1)
-    tail_currents(amps, quiet_coefficients(np.array([law.clamp]).T, np.array([0.25])), np.ones(1), room, bend)
-    np.testing.assert_allclose(amps, law.value(c), rtol=1e-3, atol=1e-15)
+    c, start = np.array([[low + share * (high - low)]]), np.array([0.25])
+    clamps, seen = np.array([law.clamp]).T, low + np.array([[min(one, other)], [max(one, other)]]) * (high - low)
+    lines = tail_lines(clamps, seen)
+    rests, room = c - start, np.empty(1)
+    tail_rests(rests, rest_coefficients(clamps, lines, start), room)
+    np.testing.assert_allclose(lines[0] * c[0] + lines[1] + rests[0], law.value(c)[0], rtol=1e-3, atol=1e-15)
     assert room[0] == pytest.approx(min(high - c[0, 0], c[0, 0] - low))
-    middle = 0.5 * (low + high)
-    _, _, siemens, corner = law.clamp
-    tangent = 2.0 * siemens * corner**2 / (high - low) ** 2 * (c[0, 0] - middle)
-    assert bend[0] == pytest.approx(abs(amps[0, 0] - tangent), rel=1e-9, abs=1e-24)
+
+
+def test_a_line_meets_its_tail_in_the_middle_and_has_the_mean_of_its_slopes() -> None:
+    law = SwingClamp(-1.0, 1.0, 10.0)
+    clamps, seen = np.array([law.clamp]).T, np.array([[-0.4], [0.2]])
+    lines = tail_lines(clamps, seen)
+    assert lines[0, 0] == pytest.approx(float(law.slope(seen).mean()), rel=1e-3)
+    rests = np.array([[-0.4], [-0.1], [0.2]])
+    tail_rests(rests, rest_coefficients(clamps, lines, np.zeros(1)), np.empty(1))
+    assert abs(rests[1, 0]) < 1e-9 * abs(rests[0, 0])
 
 
 @pytest.mark.parametrize(
@@ -127,23 +151,44 @@ def test_clamps_found_quiet_change_nothing(
     np.testing.assert_allclose(swept.volts, loud.volts, rtol=0.0, atol=1e-10)
 
 
-@pytest.mark.parametrize(("slight", "few"), [(0.2, True), (0.0, False)])
-def test_tails_are_added_where_they_matter_or_everywhere(
-    slight: float, few: bool, monkeypatch: pytest.MonkeyPatch
+def layer(rng: np.random.Generator, inputs: int, outputs: int) -> Bench:
+    """One layer of op-amps that never come near their limits."""
+    weights = Linear(rng.normal(0.0, 0.2, (outputs, inputs)), np.zeros(outputs))
+    x = rng.uniform(0.0, 1.0, (512, inputs))
+    bench = Chip(plan(Graph((Node("x", Input((inputs,))), Node("fc", weights, ("x",))), ("fc",)), Design.default(), x))
+    return replace(bench.bench(x), sources=(), input_amps=False)
+
+
+def tails_of(prepared: Prepared) -> Tails:
+    """What stands for the quiet clamps of a prepared circuit."""
+    assert isinstance(prepared.circuit, OperatingPoints)
+    assert len(prepared.circuit._sweeper.split.quiet)
+    return prepared.circuit._sweeper.split.tails
+
+
+@pytest.mark.parametrize(("slight", "coarse"), [(0.1, "bfloat16"), (0.0, "float32")])
+def test_rests_are_coarse_where_that_is_exact_enough(
+    slight: float, coarse: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rng = np.random.default_rng(7)
-    nodes = (Node("x", Input((24,))), Node("fc", Linear(rng.normal(0.0, 0.2, (8, 24)), np.zeros(8)), ("x",)))
-    x = rng.uniform(0.0, 1.0, (64, 24))
-    bench = Chip(plan(Graph(nodes, ("fc",)), Design.default(), x)).bench(x)
-    bench = replace(bench, sources=(), input_amps=False)
+    pytest.importorskip("torch")
+    # Where the processor is slow at it, bfloat16 still computes the same.
+    monkeypatch.setattr("ohmweave.simulate.processor._WORTH_TORCH", 0.0)
+    monkeypatch.setattr("ohmweave.simulate.processor.get_host_cpu_features", lambda: {"amx-bf16": True})
     monkeypatch.setattr("ohmweave.simulate.sweeps._SLIGHT", slight)
+    bench = layer(np.random.default_rng(7), 24, 8)
     prepared = Native().prepare(bench)
     for _ in range(2):
-        np.testing.assert_allclose(prepared.solve(bench.volts), exact(bench, Native()), rtol=0.0, atol=1e-10)
-    assert isinstance(prepared.circuit, OperatingPoints)
-    tails = prepared.circuit._sweeper.split.tails
-    assert len(tails.clamps)
-    assert (tails.few is not None) == few
+        np.testing.assert_allclose(prepared.solve(bench.volts), exact(bench, Native()), rtol=0.0, atol=2e-11)
+    assert tails_of(prepared).coarse == coarse
+
+
+def test_processors_without_units_for_bfloat16_keep_to_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ohmweave.simulate.processor._WORTH_TORCH", 0.0)
+    monkeypatch.setattr("ohmweave.simulate.processor.get_host_cpu_features", dict)
+    bench = layer(np.random.default_rng(7), 24, 8)
+    prepared = Native().prepare(bench)
+    np.testing.assert_allclose(prepared.solve(bench.volts), exact(bench, Native()), rtol=0.0, atol=1e-11)
+    assert tails_of(prepared).coarse == "float32"
 
 
 def test_a_quiet_clamp_that_meets_its_limit_is_swept_from_then_on(chip: tuple[Chip, Array]) -> None:

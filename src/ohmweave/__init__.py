@@ -17,6 +17,7 @@ from ohmweave.design import ArrayChoice, Design, SignalChoice
 from ohmweave.errors import OhmweaveError
 from ohmweave.frontend import load_data, load_model
 from ohmweave.graph import Graph
+from ohmweave.spiking import SpikingChip, SpikingRun
 
 __all__ = [
     "ArrayChoice",
@@ -26,6 +27,8 @@ __all__ = [
     "OhmweaveError",
     "Run",
     "SignalChoice",
+    "SpikingChip",
+    "SpikingRun",
     "compile",
     "load",
     "load_data",
@@ -34,11 +37,11 @@ __all__ = [
 ]
 
 
-def save(chip: Chip, directory: Path | str) -> Path:
+def save(chip: Chip | SpikingChip, directory: Path | str) -> Path:
     """Write a chip as a build directory; see :func:`ohmweave.archive.save`."""
     return archive.save(chip, Path(directory))
 
 
-def load(directory: Path | str) -> Chip:
+def load(directory: Path | str) -> Chip | SpikingChip:
     """Read a chip back from its build directory; see :func:`ohmweave.archive.load`."""
     return archive.load(Path(directory))

@@ -6,6 +6,7 @@
     netlist/chip.cir     the whole circuit of an analog chip; of a sampled one netlist/s0.cir, ... once asked for
     results/             what engines returned, written later
     device/              the model files of a device of the user's, and what was measured on them
+    opamp/               the same of an op-amp of the user's
 
 ``plan.json`` carries the digests of graph, design and plan; a directory whose files do not belong
 together is refused.
@@ -27,6 +28,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 from safetensors.numpy import save as to_bytes
 
+from ohmweave.blocks.file_opamp import FileOpAmp
 from ohmweave.build import sampled_parts
 from ohmweave.chip import Chip
 from ohmweave.design import Design
@@ -34,10 +36,11 @@ from ohmweave.devices.file import FileDevice
 from ohmweave.errors import BuildError, ModelError, OhmweaveError
 from ohmweave.graph import Graph
 from ohmweave.mapping import Plan
-from ohmweave.models import FOLDER, write_device
+from ohmweave.models import FOLDER, OPAMP_FOLDER, write_device, write_opamp
+from ohmweave.spiking import SpikingChip, SpikingPlan
 from ohmweave.units import Array
 
-__all__ = ["CACHE", "NETLIST", "RESULTS", "load", "netlist_path", "save"]
+__all__ = ["CACHE", "NETLIST", "RESULTS", "AnyChip", "load", "load_static", "netlist_path", "save"]
 
 NETLIST = Path("netlist") / "chip.cir"
 RESULTS = Path("results")
@@ -51,6 +54,7 @@ _FILES = frozenset(
         "device",
         "graph.json",
         "netlist",
+        "opamp",
         _PLAN,
         "report.html",
         "results",
@@ -58,6 +62,7 @@ _FILES = frozenset(
     }
 )
 _FORMAT = 2
+AnyChip = Chip | SpikingChip
 _BROKEN = (
     ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, OSError, RuntimeError, SafetensorError,
     StopIteration, TypeError, ValueError, zipfile.BadZipFile, zlib.error,
@@ -69,7 +74,7 @@ def netlist_path(build: Path, stage: str) -> Path:
     return build / NETLIST.with_stem(stage)
 
 
-def save(chip: Chip, directory: Path) -> Path:
+def save(chip: AnyChip, directory: Path) -> Path:
     """Write a build directory; it appears whole or not at all.
 
     An older build of the same place is replaced; its results stay where the plan is the same.
@@ -95,7 +100,7 @@ def save(chip: Chip, directory: Path) -> Path:
     return directory
 
 
-def load(directory: Path) -> Chip:
+def load(directory: Path) -> AnyChip:
     """Read a build directory back.
 
     Raises:
@@ -116,13 +121,13 @@ def load(directory: Path) -> Chip:
                 remedy="compile again with this version",
             )
         graph = Graph.unpack(structure, load_file(directory / "weights.safetensors"))
-        plan = Plan.unpack(graph, design, header["plan"], _read_arrays(directory / "conductances.npz"))
+        chip = _unpack(graph, design, header["plan"], _read_arrays(directory / "conductances.npz"))
         digests = dict(header["digests"])
     except (*_BROKEN, ModelError) as error:
         raise BuildError(
             f"is broken ({type(error).__name__}: {error})", where=str(directory), remedy="compile again"
         ) from error
-    for name, found in (("graph", graph.digest()), ("design", design.digest()), ("plan", plan.digest())):
+    for name, found in (("graph", graph.digest()), ("design", design.digest()), ("plan", chip.plan.digest())):
         if digests.get(name) != found:
             raise BuildError(
                 f"the {name} is not the one this build was made from "
@@ -130,13 +135,35 @@ def load(directory: Path) -> Chip:
                 where=str(directory),
                 remedy="compile again",
             )
-    return _built(Chip(plan), directory)
+    return _built(chip, directory)
 
 
-def _built(chip: Chip, directory: Path) -> Chip:
+def load_static(directory: Path) -> Chip:
+    """Read a build whose chip answers with voltages.
+
+    Raises:
+        BuildError: as :func:`load`, or a chip of spiking neurons.
+    """
+    chip = load(directory)
+    if isinstance(chip, SpikingChip):
+        raise BuildError(
+            "expected a chip that answers with voltages, found one of spiking neurons",
+            where=str(directory),
+            remedy="its spikes are what can be asked of it",
+        )
+    return chip
+
+
+def _unpack(graph: Graph, design: Design, plan: Mapping[str, Any], arrays: Mapping[str, Array]) -> AnyChip:
+    if plan.get("spiking"):
+        return SpikingChip(SpikingPlan.unpack(graph, design, plan, arrays))
+    return Chip(Plan.unpack(graph, design, plan, arrays))
+
+
+def _built(chip: AnyChip, directory: Path) -> AnyChip:
     """The chip, once its circuit could be built: digests say that files belong together, not that they are sane."""
     try:
-        if chip.plan.design.coupling.sampled:
+        if isinstance(chip, Chip) and chip.plan.design.coupling.sampled:
             _ = [sampled_parts(chip.plan, stage) for stage in chip.plan.stages]
         else:
             _ = chip.cell
@@ -157,8 +184,10 @@ def _check_free(place: Path, where: str) -> None:
     if netlists.is_dir():
         ours = re.compile(rf"{NETLIST.stem}|s[0-9]+")
         foreign += [f"{netlists.name}/{item.name}" for item in netlists.iterdir() if not ours.fullmatch(item.stem)]
-        # What the netlists include of a device's model files.
-        foreign = [name for name in foreign if name != f"{netlists.name}/{FOLDER}"]
+        # What the netlists include of model files.
+        foreign = [
+            name for name in foreign if name not in {f"{netlists.name}/{each}" for each in (FOLDER, OPAMP_FOLDER)}
+        ]
     if foreign or (found and _PLAN not in found):
         raise BuildError(
             f"expected a new, an empty or a build directory, found other files ({(foreign or found)[0]})",
@@ -178,11 +207,13 @@ def _exchange(fresh: Path, place: Path, retired: Path) -> None:
             retired.replace(place)
 
 
-def _write(chip: Chip, directory: Path) -> None:
+def _write(chip: AnyChip, directory: Path) -> None:
     plan = chip.plan
     (directory / "design.toml").write_text(plan.design.dump(), encoding="utf-8")
     if isinstance(plan.design.device, FileDevice):
         write_device(plan.design.device, directory)
+    if isinstance(plan.design.opamp, FileOpAmp):
+        write_opamp(plan.design.opamp, directory)
     structure, weights = plan.graph.pack()
     _write_json(directory / "graph.json", {**structure, "digest": plan.graph.digest()})
     metadata = {"graph": plan.graph.digest()}
@@ -193,11 +224,11 @@ def _write(chip: Chip, directory: Path) -> None:
     digests = {"graph": plan.graph.digest(), "design": plan.design.digest(), "plan": plan.digest()}
     _write_json(directory / _PLAN, {"format": _FORMAT, "digests": digests, "plan": packed})
     np.savez(directory / "conductances.npz", allow_pickle=False, plan=np.array(plan.digest()), **conductances)
-    if not plan.design.coupling.sampled:
+    if isinstance(chip, SpikingChip) or not plan.design.coupling.sampled:
         chip.write(directory / NETLIST.parent)
 
 
-def _keep_results(chip: Chip, directory: Path, partial: Path) -> None:
+def _keep_results(chip: AnyChip, directory: Path, partial: Path) -> None:
     """Copy the older build's results where they are of the same plan."""
     with suppress(OhmweaveError, KeyError):
         same = _read_json(directory / _PLAN)["digests"]["plan"] == chip.plan.digest()

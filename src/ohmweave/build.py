@@ -12,8 +12,9 @@ from scipy.sparse.csgraph import connected_components
 from ohmweave.blocks import Converter, TwoTerminal, inverter
 from ohmweave.blocks.digital import DigitalActivation
 from ohmweave.circuit import Cell, Crossbar, CurrentSource, Instance, Resistor, Vccs, VoltageSource
-from ohmweave.design import ArrayChoice, Design
+from ohmweave.design import Design
 from ohmweave.devices import bent
+from ohmweave.effects import wired
 from ohmweave.errors import DesignError
 from ohmweave.floorplan import Plan, Stage, Tile, chance
 from ohmweave.units import Array
@@ -117,17 +118,17 @@ def _feeds(plan: Plan, index: int, driver: Cell, flip: Cell) -> list[Instance]:
     return feeds
 
 
-def _array(tile: Tile, choice: ArrayChoice, device: Cell | None) -> Crossbar:
+def _array(tile: Tile, design: Design, device: Cell | None) -> Crossbar:
     """One tile; far ends are strapped to the near ones, where the wires have any."""
-    rows = tuple(f"r{i}" for i in tile.rows)
-    cols = tuple(f"c{j}" for j in tile.cols)
+    choice = design.array
+    rows, cols = tuple(f"r{i}" for i in tile.rows), tuple(f"c{j}" for j in tile.cols)
     note = f"rows {tile.rows[0]}..{tile.rows[-1]}, columns {tile.cols[0]}..{tile.cols[-1]}"
     far_rows = rows if choice.drive == "both" and choice.r_row > 0 else ()
     far_cols = cols if choice.ground == "both" and choice.r_col > 0 else ()
     # A resistor has no curve to bend.
     bend = None if device is None else tile.bend
     kind = device if device is None or bend is None else bent(device)
-    wires = choice.r_row, choice.r_col
+    wires = wired(design.effects, choice.r_row), wired(design.effects, choice.r_col)
     return Crossbar(tile.name, rows, cols, kind, tile.g, *wires, note, far_rows, far_cols, bend)
 
 
@@ -170,7 +171,7 @@ def _columns(
     design, readout = plan.design, plan.readout
     digital = design.coupling.digital_sums
     device, activation = design.device.cell(), plan.activation(stage)
-    parts: list[Instance | Crossbar] = [_array(tile, design.array, device) for tile in tiles]
+    parts: list[Instance | Crossbar] = [_array(tile, design, device) for tile in tiles]
     low, high = (None, None) if digital else activation.limits(stage.s_out)
     last = opamp if low is None and high is None else design.opamp.cell(f"opamp_{stage.name}", low=low, high=high)
     spread = design.opamp.offset_spread

@@ -194,9 +194,9 @@ class SpikingChoice:
     Args:
         microarchitecture: ``"layer"`` or ``"crossbar"``.
         hop_delay: delay of one hop, s.
-        hop_energy: energy of one spike over one hop, J. Of one packet through one router and link of a mesh:
-            26 pJ in TrueNorth (Merolla et al., Science 2014), 0.6 to 3 pJ a hop in Loihi (Davies et al., IEEE Micro
-            2018); wires without a protocol take C V_DD^2, some 100 fJ a millimetre.
+        hop_energy: energy of one spike over one hop, J. A wire without a protocol takes C V_DD^2, some 100 fJ a
+            millimetre at 0.2 fF/um and 0.7 V; a packet through a router of Loihi's mesh 3 to 4 pJ (Davies et al.,
+            IEEE Micro 2018).
 
     Raises:
         DesignError: another word, negative values.

@@ -5,7 +5,7 @@ import math
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,11 +22,14 @@ from ohmweave.compile import compile as weave
 from ohmweave.demo.story import run as run_demo
 from ohmweave.design import PRESETS, Design
 from ohmweave.errors import DesignError, OhmweaveError, UserError
-from ohmweave.frontend import load_data
+from ohmweave.frontend import load_data, read_nir
+from ohmweave.graph import Graph
 from ohmweave.netlist import DIALECTS
 from ohmweave.netlist import dialect as find_dialect
 from ohmweave.registry import nearest
 from ohmweave.simulate import SIMULATORS, Precision, Progress, compilers, detect
+from ohmweave.spiking import SpikingChip
+from ohmweave.units import format_quantity
 
 __all__ = ["app", "main"]
 
@@ -83,28 +86,31 @@ def demo(
 
 @app.command("compile")
 def compile_(
-    model: Annotated[str, typer.Argument(help="FILE.onnx or package.module:factory")],
-    calibrate: Annotated[str, typer.Option(help="data that sets the scales, as for --data; its training split")],
+    model: Annotated[str, typer.Argument(help="FILE.onnx, FILE.nir or package.module:factory")],
     output: Annotated[Path, typer.Option("--output", "-o", help="build directory to make")],
+    calibrate: Annotated[
+        str | None,
+        typer.Option(help="data that sets the scales, as for --data; its training split; spiking networks need none"),
+    ] = None,
     design: Annotated[str, typer.Option(help=f"TOML file, or a preset: {', '.join(PRESETS)}")] = "default",
     weights: Annotated[Path | None, typer.Option(help="safetensors file for a factory")] = None,
     as_json: Json = False,
 ) -> None:
     """Weave a network into a circuit: plan, netlist and all, in a build directory."""
     chosen = _design(design)
-    data = load_data(calibrate, "train")
-    chip = weave(model, chosen, calibration=data.x, weights=weights)
+    data = None if calibrate is None else load_data(calibrate, "train").x
+    network, remarks = _network(model, weights)
+    chip = weave(network, chosen, calibration=data, weights=weights)
     archive.save(chip, output)
     plan = chip.plan
-    summary = {
-        "build": str(output),
-        "digest": plan.digest(),
-        "stages": len(plan.stages),
-        "tiles": sum(len(stage.tiles) for stage in plan.stages),
-        "utilisation": utilisation(plan),
-        "memristors": plan.devices,
-        "opamps": plan.opamps,
-    }
+    size: dict[str, Any] = {"memristors": plan.devices}
+    if isinstance(chip, SpikingChip):
+        size["neurons"] = chip.plan.neurons
+    else:
+        size |= {"opamps": chip.plan.opamps, "utilisation": utilisation(chip.plan)}
+    tiles = sum(len(stage.tiles) for stage in plan.stages)
+    summary = {"build": str(output), "digest": plan.digest(), "stages": len(plan.stages), "tiles": tiles, **size}
+    summary["remarks"] = list(remarks)
     _print(summary, as_json, "compiled")
 
 
@@ -157,36 +163,50 @@ def verify(
         )
     _print(done.summary(), as_json, f"verified against {engine}")
     if not done.ok:
-        worst = f"node {done.deviation.node} at sample {done.deviation.sample}"
-        found, allowed = done.deviation.largest, done.check.tolerance
-        _say(f"the engines disagree by {found:.2e} of full scale, allowed {allowed:.0e}: see {worst}")
+        _say(done.complaint)
         raise typer.Exit(_DISAGREES)
 
 
 @app.command()
 def characterize(
-    model: Annotated[Path, typer.Argument(help="a design (.toml) with a device of your own, or its model file")],
+    model: Annotated[
+        Path, typer.Argument(help="a design (.toml) with models of your own, a model file, or an op-amp's kind")
+    ],
     name: Annotated[str | None, typer.Option(help="of a model file: the subcircuit")] = None,
-    ports: Annotated[str | None, typer.Option(help="of a model file: PLUS,MINUS")] = None,
+    ports: Annotated[str | None, typer.Option(help="of a model file: PLUS,MINUS, of an op-amp PLUS,MINUS,OUT")] = None,
     state: Annotated[str | None, typer.Option(help="of a model file: PARAMETER=LOW:HIGH, what programs it")] = None,
+    supplies: Annotated[str | None, typer.Option(help="of an op-amp's file: PORT=VOLTS,PORT=VOLTS")] = None,
+    bias: Annotated[str | None, typer.Option(help="of an op-amp's file: PORT=AMPS, a current into it")] = None,
     section: Annotated[str | None, typer.Option(help="of a model file: section of a library")] = None,
     include: Annotated[list[str] | None, typer.Option(help="of a model file: one it needs; may be repeated")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="of an op-amp's kind: file to write")] = None,
     time_limit: Annotated[float, typer.Option(help="seconds a sweep may take")] = 600.0,
     as_json: Json = False,
 ) -> None:
-    """Measure a device model in ngspice: its conductances, their states, and a table of its current."""
+    """Measure a device model, or an op-amp of transistors, in ngspice: its figures, and the curves engines take."""
     given = {
         "name": name,
         "ports": None if ports is None else ports.split(","),
         "state": None if state is None else _state(state),
+        "supplies": None if supplies is None else _assigned("--supplies", supplies, "vdd=0.55V,vss=-0.55V"),
+        "bias": None if bias is None else _assigned("--bias", bias, "ib=5uA"),
         "section": section,
         "include": include or None,
     }
     limits = _limits(time_limit)
     with _progress("characterizing") as step:
         chosen = {key: value for key, value in given.items() if value is not None}
-        done = runs.characterize_device(model, chosen, progress=step, options=limits)
-    _print(done.summary(), as_json, "characterized")
+        made = runs.characterize_target(model, chosen, output, progress=step, options=limits)
+    if as_json:
+        _print_json(made[0].summary() if len(made) == 1 else {each.part: each.summary() for each in made})
+        return
+    for done in made:
+        if isinstance(done, runs.CharacterizedOpAmp):
+            rows = [(name, _figure(value, unit), bench) for name, value, unit, bench in done.rows()]
+            _print_table(f"characterized {done.name}", rows)
+            typer.echo(f"written: {done.file} (figures and DC transfer curves, by {done.engine})")
+        else:
+            _print(done.summary(), as_json=False, title="characterized")
 
 
 @app.command()
@@ -201,6 +221,15 @@ def netlist(
     find_dialect(dialect)
     chip, begun = archive.load(build), time.perf_counter()
     folder = output or build / archive.NETLIST.parent
+    if isinstance(chip, SpikingChip):
+        if stage:
+            raise UserError(
+                "expected no stages: a spiking chip is one circuit", where="--stage", remedy="leave --stage out"
+            )
+        with _writing(folder):
+            paths = [str(chip.write(folder, dialect))]
+        _print(_written(dialect, paths, chip.plan.devices, begun), as_json, "written")
+        return
     every: list[str | None] = [each.name for each in chip.plan.stages] if chip.plan.design.coupling.sampled else [None]
     # What is misspelt is told before anything is written.
     chosen = [chip.stage(name) for name in stage or ()]
@@ -211,8 +240,7 @@ def netlist(
             paths.append(str(chip.write(folder, dialect, name)))
             step("netlists", done, len(names))
     devices = sum(each.devices for each in chosen or chip.plan.stages)
-    seconds = time.perf_counter() - begun
-    _print({"dialect": dialect, "files": paths, "devices": devices, "seconds": seconds}, as_json, "written")
+    _print(_written(dialect, paths, devices, begun), as_json, "written")
 
 
 @app.command()
@@ -242,6 +270,20 @@ def doctor(as_json: Json = False) -> None:
         flags = ["-" if key not in facts else "yes" if facts[key] else "no" for key in ("runs", "klu", "osdi")]
         table.add_row(name, str(facts["version"]), *flags, str(facts["path"]))
     Console().print(table)
+
+
+def _network(model: str, weights: Path | None) -> tuple[str | Graph, tuple[str, ...]]:
+    """What to compile, and what its file does not say and was assumed, which is told."""
+    if weights is not None or not model.lower().endswith(".nir"):
+        return model, ()
+    found = read_nir(Path(model))
+    for remark in found.remarks:
+        _say(f"note: {remark}")
+    return found.graph, found.remarks
+
+
+def _written(dialect: str, paths: list[str], devices: int, begun: float) -> dict[str, Any]:
+    return {"dialect": dialect, "files": paths, "devices": devices, "seconds": time.perf_counter() - begun}
 
 
 def _design(name: str) -> Design:
@@ -275,6 +317,14 @@ def _state(text: str) -> dict[str, Any]:
         raise UserError(
             f"expected PARAMETER=LOW:HIGH, found {text!r}", where="--state", remedy="try --state gap=0.2:1.7"
         ) from error
+
+
+def _assigned(option: str, text: str, example: str) -> dict[str, str]:
+    """``PORT=VALUE,PORT=VALUE`` as a design has it."""
+    pairs = [each.partition("=") for each in text.split(",")]
+    if not all(name.strip() and value.strip() for name, _, value in pairs):
+        raise UserError(f"expected PORT=VALUE, found {text!r}", where=option, remedy=f"try {option} {example}")
+    return {name.strip(): value.strip() for name, _, value in pairs}
 
 
 def _limits(time_limit: float) -> dict[str, float]:
@@ -314,7 +364,7 @@ def _print(summary: dict[str, Any], as_json: bool, title: str) -> None:
         _print_table(title, [(key, _text(value)) for key, value in summary.items()])
 
 
-def _print_table(title: str, rows: list[tuple[str, str]]) -> None:
+def _print_table(title: str, rows: Sequence[tuple[str, ...]]) -> None:
     table = Table(title=title, show_header=False, title_justify="left")
     for row in rows:
         table.add_row(*row)
@@ -325,6 +375,12 @@ def _text(value: Any) -> str:
     if isinstance(value, dict):
         return "\n".join(f"{key}: {_text(inner)}" for key, inner in value.items())
     return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _figure(value: float, unit: str) -> str:
+    """A measured value to four digits, with the prefix that suits it."""
+    digits = f"{value:.4g}"
+    return format_quantity(float(digits), unit) if unit and math.isfinite(value) else f"{digits} {unit}".rstrip()
 
 
 @contextmanager

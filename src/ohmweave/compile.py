@@ -7,29 +7,34 @@ import numpy as np
 
 from ohmweave.chip import Chip
 from ohmweave.design import Design
-from ohmweave.errors import ModelError
+from ohmweave.encoders import Direct
+from ohmweave.errors import DataError, ModelError
 from ohmweave.frontend import from_module, load_model
 from ohmweave.graph import Graph
 from ohmweave.mapping import plan
+from ohmweave.spiking import SpikingChip, plan_spiking
 from ohmweave.units import Array
 
 __all__ = ["compile"]
 
 
-def compile(model: Any, design: Design | None = None, *, calibration: Array, weights: Path | str | None = None) -> Chip:
+def compile(
+    model: Any, design: Design | None = None, *, calibration: Array | None = None, weights: Path | str | None = None
+) -> Chip | SpikingChip:
     """Weave a network into a circuit.
 
     Args:
-        model: a Graph, a live ``nn.Module`` in eval mode, an ONNX file, or ``package.module:factory``.
+        model: a Graph, a live ``nn.Module`` in eval mode, an ONNX or NIR file, or ``package.module:factory``.
         design: every choice of the chip; :meth:`Design.default` if not given.
-        calibration: representative inputs in network units, [samples, ...]; they set the scales.
+        calibration: representative inputs in network units, [samples, ...]; they set the scales. Spiking networks,
+            whose scales are their thresholds, need none.
         weights: a safetensors file for a factory's module.
 
     Raises:
         ModelError: a network that cannot be read or mapped.
         DataError: calibration data that does not fit.
     """
-    calibration = np.asarray(calibration, dtype=np.float64)
+    shape = None if calibration is None else np.shape(calibration)[1:]
     if weights is not None and not isinstance(model, str | Path):
         raise ModelError(
             f"expected no weights beside a network that has its own, found {str(weights)!r}",
@@ -39,13 +44,22 @@ def compile(model: Any, design: Design | None = None, *, calibration: Array, wei
     if isinstance(model, Graph):
         graph = model
     elif isinstance(model, str | Path):
-        graph = load_model(str(model), Path(weights) if weights else None, calibration.shape[1:])
+        graph = load_model(str(model), Path(weights) if weights else None, shape)
     elif hasattr(model, "named_modules"):
-        graph = from_module(model, calibration.shape[1:])
+        graph = from_module(model, shape)
     else:
         raise ModelError(
             f"expected a Graph, an nn.Module, FILE.onnx or package.module:factory, found {type(model).__name__}",
             where="model",
             remedy="give the network itself or where it is",
         )
-    return Chip(plan(graph, design or Design.default(), calibration))
+    chosen = design or Design.default()
+    if graph.spiking:
+        return SpikingChip(plan_spiking(graph, chosen, straight=isinstance(chosen.encoding, Direct)))
+    if calibration is None:
+        raise DataError(
+            "expected calibration data, which sets the scales of a network without spikes, found none",
+            where="calibration",
+            remedy="give representative inputs",
+        )
+    return Chip(plan(graph, chosen, np.asarray(calibration, dtype=np.float64)))

@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
@@ -41,12 +41,14 @@ from ohmweave.blocks import (
     opamps,
     row_drivers,
 )
+from ohmweave.blocks.file_opamp import FileOpAmp
 from ohmweave.choices import ArrayChoice, CouplingChoice, SignalChoice, SpikingChoice
 from ohmweave.devices import Device, Linear, devices
 from ohmweave.devices.file import FileDevice
-from ohmweave.effects import Effect, effects
+from ohmweave.effects import ROOM, Effect, Temperature, effects
+from ohmweave.encoders import Encoder, Rate, encoders
 from ohmweave.errors import DesignError, UnitError
-from ohmweave.models import load_device
+from ohmweave.models import load_device, load_opamp
 from ohmweave.registry import nearest
 from ohmweave.schemes import Pair, Scheme, schemes
 from ohmweave.units import format_quantity, parse_quantity
@@ -75,6 +77,7 @@ class Design:
         synapse: what drives their rows.
         clock: their time step and what happens when in it.
         spiking: how their layers lie on arrays.
+        encoding: how samples become trains of spikes.
         effects: what happens to programmed conductances, in this order.
 
     Raises:
@@ -102,6 +105,7 @@ class Design:
     synapse: RowDriver = field(default_factory=PulseDriver)
     clock: Clocking = field(default_factory=Clocking)
     spiking: SpikingChoice = field(default_factory=SpikingChoice)
+    encoding: Encoder = field(default_factory=Rate)
     effects: tuple[Effect, ...] = ()
 
     def __post_init__(self) -> None:
@@ -117,6 +121,18 @@ class Design:
             )
         if isinstance(self.device, FileDevice):
             self._require_table(self.device.choice.v_max)
+        if self.opamp.supplied:
+            self._require_room()
+
+    def _require_room(self) -> None:
+        """Refuse another temperature than that at which transistors were measured."""
+        for effect in self.effects:
+            if isinstance(effect, Temperature) and effect.t != ROOM:
+                raise DesignError(
+                    f"expected {ROOM:g} K, where the op-amp's transistors were measured, found {effect.t:g} K",
+                    where="effects.temperature.t",
+                    remedy='choose opamp.kind = "finite", with the gain it has there',
+                )
 
     def _require_table(self, v_max: float) -> None:
         """Refuse voltages over the devices beyond what was measured on them, ``v_max`` (V)."""
@@ -204,6 +220,8 @@ PRESETS: Mapping[str, Design] = {
 
 
 _EFFECTS = "effects"
+# Parts that may stand in the user's own files.
+_LOADED: Mapping[str, Callable[[Mapping[str, Any], Path, str], object]] = {"device": load_device, "opamp": load_opamp}
 _PLAIN: Mapping[str, type[Any]] = {
     "array": ArrayChoice,
     "driver": Driver,
@@ -216,12 +234,12 @@ _PLAIN: Mapping[str, type[Any]] = {
 
 def _kinds() -> dict[str, dict[str, type[Any]]]:
     parts = {"device": devices(), "scheme": schemes(), "opamp": opamps(), _EFFECTS: effects()}
-    parts |= {"neuron": neurons(), "synapse": row_drivers()}
+    parts |= {"neuron": neurons(), "synapse": row_drivers(), "encoding": encoders()}
     return {**parts, "feedback": feedbacks(), "multiplier": multipliers(), "maximum": maxima(), **activations()}
 
 
 def _write_section(section: str, choice: Any) -> list[str]:
-    if isinstance(choice, FileDevice):
+    if isinstance(choice, FileDevice | FileOpAmp):
         return choice.toml()
     kind = [f'kind = "{_kind_of(section, choice)}"'] if section in _kinds() and section not in _PLAIN else []
     hints = get_type_hints(type(choice), include_extras=True)
@@ -250,8 +268,8 @@ def _read_design(table: Mapping[str, Any], where: str, folder: Path) -> Design:
             values[key] = _read_value(value, int, where, key)
         elif key == _EFFECTS:
             values[key] = _read_effects(value, where)
-        elif key == "device" and isinstance(value, dict) and ("file" in value or value.get("kind") == "file"):
-            values[key] = load_device(value, folder, where)
+        elif key in _LOADED and isinstance(value, dict) and ("file" in value or value.get("kind") == "file"):
+            values[key] = _LOADED[key](value, folder, where)
         else:
             values[key] = _read_section(key, value, where)
     try:

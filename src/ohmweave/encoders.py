@@ -72,7 +72,7 @@ class Rate:
     def encode(self, x: Array, rng: Generator) -> Array:
         """Bernoulli trains, [samples, steps, ...]."""
         _require_unit(x)
-        return (rng.random((len(x), self.steps, *x.shape[1:])) < x[:, np.newaxis]).astype(np.float64)
+        return np.asarray(rng.random((len(x), self.steps, *x.shape[1:])) < x[:, np.newaxis], dtype=np.float64)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from ohmweave.graph import Graph
 from ohmweave.layers import Lowered, lower
 from ohmweave.units import Array
 
-__all__ = ["Plan", "Stage", "Tile", "bound_activation", "chance", "readout_of"]
+__all__ = ["Plan", "Stage", "Tile", "bound_activation", "chance", "pack_tile", "readout_of", "unpack_tile"]
 
 Lines = NDArray[np.int64]
 _TILE_ARRAYS = ("rows", "cols", "target", "g")
@@ -276,9 +276,7 @@ class Plan:
             entry = {key: list(value) if isinstance(value, tuple) else value for key, value in vars(stage).items()}
             entry["tiles"] = [tile.name for tile in stage.tiles]
             for tile in stage.tiles:
-                arrays |= {f"{stage.name}.{tile.name}.{name}": getattr(tile, name) for name in _TILE_ARRAYS}
-                if tile.bend is not None:
-                    arrays[f"{stage.name}.{tile.name}.bend"] = tile.bend
+                arrays |= pack_tile(stage.name, tile)
             stages.append(entry)
         return {"s_input": self.s_input, "stages": stages}, arrays
 
@@ -289,12 +287,19 @@ class Plan:
         stages = []
         for entry in structure["stages"]:
             values: dict[str, Any] = {key: tuple(value) if key in tuples else value for key, value in entry.items()}
-            values["tiles"] = tuple(_unpack_tile(entry["name"], name, arrays) for name in entry["tiles"])
+            values["tiles"] = tuple(unpack_tile(entry["name"], name, arrays) for name in entry["tiles"])
             stages.append(Stage(**values))
         return Plan(graph, design, tuple(stages), float(structure["s_input"]))
 
 
-def _unpack_tile(stage: str, name: str, arrays: Mapping[str, Array]) -> Tile:
+def pack_tile(stage: str, tile: Tile) -> dict[str, Array]:
+    """A tile's arrays by names that say whose they are; :func:`unpack_tile` is the inverse."""
+    arrays = {f"{stage}.{tile.name}.{name}": getattr(tile, name) for name in _TILE_ARRAYS}
+    return arrays if tile.bend is None else {**arrays, f"{stage}.{tile.name}.bend": tile.bend}
+
+
+def unpack_tile(stage: str, name: str, arrays: Mapping[str, Array]) -> Tile:
+    """A tile from what :func:`pack_tile` made."""
     rows, cols, target, g = (arrays[f"{stage}.{name}.{part}"] for part in _TILE_ARRAYS)
     lines, bend = (rows.astype(np.int64), cols.astype(np.int64)), arrays.get(f"{stage}.{name}.bend")
     values = target.astype(np.float64), g.astype(np.float64)

@@ -15,6 +15,8 @@ from ohmweave.blocks import (
     OpAmp,
     PrecisionRectifier,
     Readout,
+    SigmoidPair45,
+    TanhPair45,
     Through,
     activations,
     opamps,
@@ -25,6 +27,8 @@ from ohmweave.errors import DesignError
 from ohmweave.ops import Clip, HardSwish, LeakyRelu, Relu, Sigmoid, Tanh
 from ohmweave.units import Array
 
+# Their curves were measured, and are near their functions.
+TRANSISTORS = (SigmoidPair45, TanhPair45)
 Both = Callable[[Bench], tuple[Waves, Waves]]
 
 Y_MAX, S_OUT = 3.0, 0.2
@@ -89,8 +93,15 @@ def test_the_response_is_the_networks_function(function: Function, activation: A
 
 
 def share(activation: Activation) -> float:
-    """What SPICE is good for: junctions in loops of high gain run at its looser tolerances."""
+    """What SPICE is good for: junctions in loops of high gain run at its looser tolerances; or a measured curve."""
+    if isinstance(activation, TRANSISTORS):
+        return 1e-3
     return 1e-7 if isinstance(activation, PrecisionRectifier) else 1e-9
+
+
+def likeness(activation: Activation) -> float:
+    """How far from its function a circuit with an ideal op-amp may be, of full scale."""
+    return 1.5e-2 if isinstance(activation, TRANSISTORS) else 1e-4
 
 
 @EVERY_ACTIVATION
@@ -106,7 +117,9 @@ def test_the_circuit_with_an_ideal_opamp_has_the_response(
     bench = jig(activation, opamps()["ideal"]())
     expected = activation.respond(bench.volts[:, 0], scale_in(activation), S_OUT)
     for waves in both(bench):
-        np.testing.assert_allclose(waves.volts[:, 0], expected, rtol=0.0, atol=1e-4 * np.abs(expected).max())
+        np.testing.assert_allclose(
+            waves.volts[:, 0], expected, rtol=0.0, atol=likeness(activation) * np.abs(expected).max()
+        )
 
 
 @EVERY_CIRCUIT
@@ -116,7 +129,8 @@ def test_with_a_gain_of_1e4_it_is_near_the_response(function: Function, activati
     expected = activation.respond(bench.volts[:, 0], scale_in(activation), S_OUT)
     for waves in both(bench):
         # As many times 1 / gain as the largest noise gain of any of them, and what the inverters before it add.
-        np.testing.assert_allclose(waves.volts[:, 0], expected, rtol=0.0, atol=6e-4 * np.abs(expected).max())
+        atol = (5e-4 + likeness(activation)) * np.abs(expected).max()
+        np.testing.assert_allclose(waves.volts[:, 0], expected, rtol=0.0, atol=atol)
 
 
 @pytest.mark.parametrize("load", [None, 2e3], ids=["open", "2 kohm"])

@@ -10,9 +10,9 @@ import pytest
 from ohmweave.analysis.deviation import deviation
 from ohmweave.blocks import Driver, Finite, MemristorFeedback, ResistorFeedback, SwitchedFeedback, feedbacks
 from ohmweave.chip import Chip
-from ohmweave.design import CouplingChoice, Design
+from ohmweave.design import ArrayChoice, CouplingChoice, Design
 from ohmweave.devices import Sinh
-from ohmweave.effects import Curvature, Drift, Gaussian, LogNormal, ReadNoise, Stuck
+from ohmweave.effects import Curvature, Drift, Gaussian, LogNormal, ReadNoise, Stuck, Temperature
 from ohmweave.graph import Relu
 from ohmweave.schemes import Pair, RowPair
 from ohmweave.simulate.native import Native
@@ -29,6 +29,8 @@ CHOICES: dict[str, dict[str, Any]] = {
     "offsets": {"opamp": Finite(offset_spread=2e-3)},
     "offsets of single columns": {"opamp": Finite(offset_spread=2e-3), "scheme": RowPair()},
     "noise": {"driver": Driver(noise=5e-3)},
+    "temperature": {"effects": (Temperature(350.0),), "array": ArrayChoice(r_row=5.0, r_col=5.0)},
+    "temperature of loops": {"effects": (Temperature(350.0),), "feedback": MemristorFeedback(), "device": Sinh()},
     "resistors": {"feedback": ResistorFeedback(0.02)},
     "switched capacitors": {"feedback": SwitchedFeedback(unit=2e-12)},
     "memristors": {"feedback": MemristorFeedback(), "effects": (Gaussian(0.02),)},

@@ -4,6 +4,7 @@ from typing import Any
 
 from ohmweave.blocks.activation import ClipClamp, OutputClamp, PrecisionRectifier, Through
 from ohmweave.blocks.clocked_lif import ClockedLif
+from ohmweave.blocks.clocked_lif_45 import ClockedLif45
 from ohmweave.blocks.clocking import Clocking
 from ohmweave.blocks.converter import Converter
 from ohmweave.blocks.differential_pair import SigmoidPair, TanhPair
@@ -16,12 +17,15 @@ from ohmweave.blocks.maximum import ClampedDifference
 from ohmweave.blocks.memristor_feedback import MemristorFeedback
 from ohmweave.blocks.multiplier import QuarterSquare
 from ohmweave.blocks.opamp import Finite, Ideal
+from ohmweave.blocks.ota import Ota45
 from ohmweave.blocks.protocols import Activation, Feedback, Maximum, Multiplier, OpAmp, Readout
 from ohmweave.blocks.pulse_driver import PulseDriver
+from ohmweave.blocks.pulse_driver_45 import PulseDriver45
 from ohmweave.blocks.resistor_feedback import ResistorFeedback
 from ohmweave.blocks.spiking import ClockedNeuron, RowDriver
 from ohmweave.blocks.switched_feedback import SwitchedFeedback
 from ohmweave.blocks.transimpedance import Transimpedance
+from ohmweave.blocks.transistor_pair import SigmoidPair45, TanhPair45
 from ohmweave.blocks.two_opamp import TwoOpAmp
 from ohmweave.blocks.two_stage import TwoStage45
 from ohmweave.registry import merge
@@ -44,6 +48,7 @@ __all__ = [
     "ClampedDifference",
     "ClipClamp",
     "ClockedLif",
+    "ClockedLif45",
     "ClockedNeuron",
     "Clocking",
     "Converter",
@@ -58,16 +63,20 @@ __all__ = [
     "MemristorFeedback",
     "Multiplier",
     "OpAmp",
+    "Ota45",
     "OutputClamp",
     "PrecisionRectifier",
     "PulseDriver",
+    "PulseDriver45",
     "QuarterSquare",
     "Readout",
     "ResistorFeedback",
     "RowDriver",
     "SigmoidPair",
+    "SigmoidPair45",
     "SwitchedFeedback",
     "TanhPair",
+    "TanhPair45",
     "Through",
     "Transimpedance",
     "TwoOpAmp",
@@ -84,7 +93,12 @@ __all__ = [
     "row_drivers",
 ]
 
-BUILTIN_OPAMPS: dict[str, type[Any]] = {"finite": Finite, "ideal": Ideal, "two_stage_45": TwoStage45}
+BUILTIN_OPAMPS: dict[str, type[Any]] = {
+    "finite": Finite,
+    "ideal": Ideal,
+    "two_stage_45": TwoStage45,
+    "ota_45": Ota45,
+}
 BUILTIN_FEEDBACKS: dict[str, type[Any]] = {
     "resistor": ResistorFeedback,
     "memristor": MemristorFeedback,
@@ -92,15 +106,15 @@ BUILTIN_FEEDBACKS: dict[str, type[Any]] = {
 }
 BUILTIN_READOUTS: dict[str, type[Any]] = {"two_opamp": TwoOpAmp, "transimpedance": Transimpedance}
 BUILTIN_RELUS: dict[str, type[Any]] = {"clamp": OutputClamp, "rectifier": PrecisionRectifier}
-BUILTIN_TANHS: dict[str, type[Any]] = {"differential_pair": TanhPair}
-BUILTIN_SIGMOIDS: dict[str, type[Any]] = {"differential_pair": SigmoidPair}
+BUILTIN_TANHS: dict[str, type[Any]] = {"differential_pair": TanhPair, "transistors_45": TanhPair45}
+BUILTIN_SIGMOIDS: dict[str, type[Any]] = {"differential_pair": SigmoidPair, "transistors_45": SigmoidPair45}
 BUILTIN_CLIPS: dict[str, type[Any]] = {"clamp": ClipClamp}
 BUILTIN_LEAKY_RELUS: dict[str, type[Any]] = {"rectifier": LeakyRectifier}
 BUILTIN_HARD_SWISHES: dict[str, type[Any]] = {"product": HardSwishProduct}
 BUILTIN_MULTIPLIERS: dict[str, type[Any]] = {"quarter_square": QuarterSquare}
 BUILTIN_MAXIMA: dict[str, type[Any]] = {"clamped_difference": ClampedDifference}
-BUILTIN_NEURONS: dict[str, type[Any]] = {"clocked_lif": ClockedLif}
-BUILTIN_ROW_DRIVERS: dict[str, type[Any]] = {"ideal": PulseDriver}
+BUILTIN_NEURONS: dict[str, type[Any]] = {"clocked_lif": ClockedLif, "clocked_lif_45": ClockedLif45}
+BUILTIN_ROW_DRIVERS: dict[str, type[Any]] = {"ideal": PulseDriver, "pulse_driver_45": PulseDriver45}
 
 
 def opamps() -> dict[str, type[Any]]:

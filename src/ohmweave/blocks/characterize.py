@@ -7,19 +7,22 @@ import numpy as np
 from ohmweave.bench import Bench, Waves
 from ohmweave.blocks.curves import OpAmpCurves, SupplyCurrents
 from ohmweave.blocks.figures import OpAmpFigures, circuit_digest
+from ohmweave.blocks.measured import MeasuredOpAmp
 from ohmweave.blocks.protocols import OpAmp
 from ohmweave.circuit import Cell, Instance, VoltageSource
 from ohmweave.errors import SimulationError
 from ohmweave.simulate.ngspice import NgspiceSimulator
 from ohmweave.units import Array
 
-__all__ = ["characterize_cells", "characterize_opamp"]
+__all__ = ["characterize_cells", "characterize_opamp", "thin"]
 
 # Input differences: dense around zero, to where any input stage is switched. Output stage switched off, V.
 _REACH, _DENSITY, _INPUTS, _OFF = 0.2, 9.0, 1201, -0.05
 # Output voltages as shares of the supplies, and around an output limit, V.
 _OUTPUTS, _NEAR = 219, 0.995
 _AROUND = np.concatenate([np.linspace(-20e-3, 10e-3, 301), np.linspace(15e-3, 0.35, 30)])
+# A step that large, of the largest current, is looked at anew in so many points; and what holding must be able to do.
+_COARSE, _FINE, _STRONGER = 0.2, 301, 1.1
 # Points of a curve that are kept: errors of the straight lines between them.
 _VOLTS, _AMPS, _SHARE = 1e-6, 0.1e-6, 0.01
 _LEAST_CURRENT = 1e-4
@@ -33,7 +36,7 @@ def characterize_opamp(
     """Measure an op-amp in ngspice: see :func:`characterize_cells`.
 
     Args:
-        opamp: any op-amp of transistors.
+        opamp: any op-amp of transistors; of one whose figures were measured before, what those are of.
         simulator: ngspice as it is to be run.
         c_load: load capacitance, F.
 
@@ -41,20 +44,23 @@ def characterize_opamp(
         SimulatorMissing: no ngspice.
         SimulationError: a run that did not end well, or a circuit that is no op-amp.
     """
-    return characterize_cells(opamp.cell("opamp"), opamp.cell("opamp_held", low=0.0), simulator, c_load=c_load)
+    if isinstance(opamp, MeasuredOpAmp):
+        return characterize_cells(*opamp.circuits(), simulator, c_load=c_load)
+    plain, held = opamp.cell("opamp"), opamp.cell("opamp_held", low=0.0)
+    return characterize_cells(plain, held, simulator, c_load=c_load)
 
 
 def characterize_cells(
-    plain: Cell, held: Cell, simulator: NgspiceSimulator | None = None, *, c_load: float = 1e-12
+    plain: Cell, held: Cell | None, simulator: NgspiceSimulator | None = None, *, c_load: float = 1e-12
 ) -> OpAmpFigures:
     """Measure an op-amp in ngspice: operating points, small signals, a step.
 
-    Gain and phase are those from the plus input to the output with the DC loop closed by 1 Gohm and 1 F; slopes
+    Gain and phase are those from the plus input to the output with the DC loop closed by 1 GH and 1 F; slopes
     those of a follower between 20 % and 80 % of a step from 0 V to 0.2 V and back.
 
     Args:
         plain: the op-amp's circuit, ports p, n, out; its supplies are the voltage sources ``vdd`` and ``vss`` in it.
-        held: the same with its output held at or above 0 V.
+        held: the same with its output held at or above 0 V, or none where there is no such circuit.
         simulator: ngspice as it is to be run.
         c_load: load capacitance, F.
 
@@ -72,11 +78,11 @@ def characterize_cells(
         gain=curves.gain, gbw=frequency, phase_margin=margin, offset=-curves.rest, v_low=low, v_high=high,
         r_out=curves.r_out, i_sink=-curves.drive[0][1], i_source=curves.drive[-1][1], slew_down=down, slew_up=up,
         quiescent_power=(curves.supplies[1] - curves.supplies[0]) * curves.currents.alone, c_load=c_load,
-        curves=curves, circuit=circuit_digest(plain, held),
+        curves=curves, circuit=circuit_digest(*((plain,) if held is None else (plain, held))),
     )  # fmt: skip
 
 
-def _curves(engine: NgspiceSimulator, plain: Cell, held: Cell) -> OpAmpCurves:
+def _curves(engine: NgspiceSimulator, plain: Cell, held: Cell | None) -> OpAmpCurves:
     supplies = _supplies(plain)
     e = np.sinh(np.linspace(-_DENSITY, _DENSITY, _INPUTS)) / np.sinh(_DENSITY) * _REACH
     amps = _output_amps(engine, plain, e, 0.0)
@@ -89,19 +95,38 @@ def _curves(engine: NgspiceSimulator, plain: Cell, held: Cell) -> OpAmpCurves:
     rest = float(np.interp(0.0, amps, e))
     v = _NEAR * np.linspace(*supplies, _OUTPUTS)
     taken = -_output_amps(engine, plain, rest, v)
-    floor = _output_amps(engine, held, _OFF, _AROUND) - _output_amps(engine, plain, _OFF, _AROUND)
-    # Where the holding circuit runs out of current its curve flattens; Newton's method wants it to go on.
-    steepest = int(np.gradient(floor, _AROUND).argmin())
     r_out = 1.0 / float(_slope(v, taken, 0.0))
     transconductance = float(_slope(e, amps, rest))
     rises = _rising(amps, _LEAST_CURRENT * -amps[0])
-    drive = tuple((volts, current) for current, volts in _thin(amps[rises], e[rises] - rest, _VOLTS))
-    currents = SupplyCurrents(_drawn(engine, plain, rest, 0.0), _drawn(engine, held, rest, -_OFF))
+    drive = tuple((volts, current) for current, volts in thin(amps[rises], e[rises] - rest, _VOLTS))
+    limited = plain if held is None else held
+    currents = SupplyCurrents(_drawn(engine, plain, rest, 0.0), _drawn(engine, limited, rest, -_OFF))
     return OpAmpCurves(
         supplies=supplies, rest=rest, gain=transconductance * r_out, r_out=r_out,
-        drive=drive, load=_thin(v, taken - np.interp(0.0, v, taken), _AMPS),
-        floor=_thin(_AROUND[steepest:], floor[steepest:], _AMPS), currents=currents,
+        drive=drive, load=thin(v, taken - np.interp(0.0, v, taken), _AMPS),
+        floor=() if held is None else _floor(engine, plain, held, -amps[0]), currents=currents,
     )  # fmt: skip
+
+
+def _floor(engine: NgspiceSimulator, plain: Cell, held: Cell, sunk: float) -> tuple[tuple[float, float], ...]:
+    """What holds the output above 0 V gives it while the output stage is switched off: points V, A.
+
+    None where it is no stronger than what the output stage then sinks, ``sunk`` (A).
+    """
+
+    def given(v: Array) -> Array:
+        return _output_amps(engine, held, _OFF, v) - _output_amps(engine, plain, _OFF, v)
+
+    v, amps = _AROUND, given(_AROUND)
+    k = int(np.diff(amps).argmin())
+    if amps[k] - amps[k + 1] > _COARSE * amps.max():
+        v = np.union1d(v, np.linspace(v[max(k - 1, 0)], v[k + 2], _FINE))
+        amps = given(v)
+    if amps.max() < _STRONGER * sunk:
+        return ()
+    # Where the holding circuit runs out of current its curve flattens; Newton's method wants it to go on.
+    steepest = int(np.gradient(amps, v).argmin())
+    return thin(v[steepest:], amps[steepest:], _AMPS)
 
 
 def _supplies(cell: Cell) -> tuple[float, float]:
@@ -150,12 +175,18 @@ def _rising(values: Array, least: float) -> Array:
     return np.array(kept)
 
 
-def _thin(x: Array, y: Array, least: float) -> tuple[tuple[float, float], ...]:
-    """The fewest of some points, about, between which straight lines are off by least + 1 % of the value at most.
+def thin(x: Array, y: Array, least: float, share: float = _SHARE) -> tuple[tuple[float, float], ...]:
+    """The fewest of some points, about, between which straight lines are off by no more than is allowed.
 
     The point furthest off is kept, and so on to both sides of it (Douglas and Peucker, Cartographica 1973).
+
+    Args:
+        x: ascending, [N].
+        y: the values there, [N].
+        least: what a line may be off.
+        share: what it may be off besides, of the value.
     """
-    tolerance = least + _SHARE * np.abs(y)
+    tolerance = least + share * np.abs(y)
     kept, spans = {0, len(x) - 1}, [(0, len(x) - 1)]
     while spans:
         left, right = spans.pop()
@@ -182,7 +213,7 @@ def _swing(curves: OpAmpCurves) -> tuple[float, float]:
 def _small_signal(engine: NgspiceSimulator, cell: Cell, c_load: float) -> tuple[float, float]:
     """Unity-gain frequency (Hz) and phase margin (degrees)."""
     cards = (
-        f"x1 p n out {cell.name}", "vp p 0 dc 0 ac 1", "rf out n 1e9", "cf n 0 1", f"cl out 0 {c_load!r}",
+        f"x1 p n out {cell.name}", "vp p 0 dc 0 ac 1", "lf out n 1e9", "cf n 0 1", f"cl out 0 {c_load!r}",
         ".ac dec 50 10 1e11", ".save v(out)", ".options reltol=1e-6 gmin=1e-15",
     )  # fmt: skip
     raw = engine.analyse(cell, cards, "complex")
@@ -213,7 +244,9 @@ def _slopes(engine: NgspiceSimulator, cell: Cell, c_load: float) -> tuple[float,
 
 
 def _steepness(t: Array, v: Array) -> float:
-    """Mean slope between 20 % and 80 % of a rising step, V/s."""
+    """Mean slope between 20 % and 80 % of a rising step, V/s; none where it does not rise so far."""
+    if v.max() < 0.8 * _STEP:
+        return math.nan
     first, last = (_reached(t, v, share * _STEP) for share in (0.2, 0.8))
     return 0.6 * _STEP / (last - first)
 

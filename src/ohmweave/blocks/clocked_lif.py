@@ -112,6 +112,8 @@ class ClockedLif:
         DesignError: values that are not positive, limits below the threshold, an unknown leak.
     """
 
+    tolerance: ClassVar[float] = 0.0
+
     c_m: Annotated[float, Unit("F")] = 1e-12
     v_threshold: Annotated[float, Unit("V")] = 0.3
     v_limit: Annotated[float, Unit("V")] = 0.5

@@ -14,8 +14,8 @@ from ohmweave.units import Array, Unit, require
 __all__ = ["CLOCKS", "Clocking", "Phase"]
 
 # The clock nets of a chip, as its neurons and row drivers name them.
-CLOCKS = ("start", "leak", "early", "pulse", "hold", "discharge", "compare", "reset")
-_LAST_PULSE = 0.55
+CLOCKS = ("start", "leak", "early", "pulse", "integrate", "hold", "discharge", "compare", "reset")
+_LAST_PULSE = 0.51
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ _PHASES = {
     "reset": Phase(0.80, 0.90),
 }
 _PULSE_BEGIN = 0.30
+_BEFORE, _AFTER = 0.015, 0.04
 _START_END = 0.03
 
 
@@ -51,8 +52,9 @@ class Clocking:
     spikes are pulsed (``pulse``, from 0.30 on), membranes that spiked before and do not listen are emptied (``hold``,
     0.56 to 0.59), membranes are compared with their threshold (0.60 to 0.70; what the
     comparator says when that phase ends is the spike), and membranes that spiked are reset (0.80 to 0.90). Spikes are
-    held until the next comparison: they drive the next layer's rows one step later. ``discharge`` empties the leaks'
-    capacitors (0.40 to 0.95), ``start`` empties membranes and holds once, at the beginning.
+    held until the next comparison: they drive the next layer's rows one step later. ``integrate`` lasts from 0.015
+    before the pulse to 0.04 after it: only then mirrors in transistors are joined to membranes. ``discharge`` empties
+    the leaks' capacitors (0.40 to 0.95, and once at the beginning), ``start`` empties membranes and holds once.
 
     Args:
         step: time step of the network, s.
@@ -76,7 +78,7 @@ class Clocking:
         longest = (_LAST_PULSE - _PULSE_BEGIN) * self.step
         if self.pulse > longest * (1 + 1e-9):
             raise DesignError(
-                f"expected a pulse of at most a quarter of the step ({longest:.4g} s), found {self.pulse:.4g} s",
+                f"expected a pulse of at most 0.21 of the step ({longest:.4g} s), found {self.pulse:.4g} s",
                 where="clock.pulse",
                 remedy="shorten clock.pulse or lengthen clock.step",
             )
@@ -95,8 +97,11 @@ class Clocking:
 
     def phase(self, clock: str) -> Phase:
         """When a clock is high in every step."""
+        end = _PULSE_BEGIN + self.pulse / self.step
         if clock == "pulse":
-            return Phase(_PULSE_BEGIN, _PULSE_BEGIN + self.pulse / self.step)
+            return Phase(_PULSE_BEGIN, end)
+        if clock == "integrate":
+            return Phase(_PULSE_BEGIN - _BEFORE, end + _AFTER)
         return _PHASES[clock]
 
     @property
@@ -123,7 +128,13 @@ class Clocking:
             end = _START_END * self.step
             return Waveform(np.array([0.0, end, end + self.edge]), np.array([HIGH, HIGH, LOW]))
         begins = np.asarray(self.step * (np.arange(len(widths)) + self.phase(clock).begin), dtype=np.float64)
-        lasting = widths if clock == "pulse" else self.step * (self.phase(clock).end - self.phase(clock).begin)
+        lasting: Array = np.full(len(widths), self.step * (self.phase(clock).end - self.phase(clock).begin))
+        if clock in {"pulse", "integrate"}:
+            lasting = lasting + widths - self.pulse
+        if clock == "discharge":
+            # Also at the beginning, where nothing is known of the leaks' capacitors.
+            begins = np.concatenate([[self.edge], begins])
+            lasting = np.concatenate([[_START_END * self.step], lasting])
         return self._highs(begins, begins + lasting)
 
     def gates(self, values: Sequence[float] | Array) -> Waveform:

@@ -22,6 +22,7 @@ _STAGE_OHM_PER_GAIN = 100.0
 _ROUNDING = 0.25
 # Beyond a supply the output goes no further than this at its largest current, V.
 _GIVE = 5e-3
+_BEYOND = 1.1
 _BISECTIONS = 60
 
 
@@ -140,7 +141,7 @@ class OpAmpCurves:
         r_out: R_o, ohm.
         drive: points (e - e_0, F), V and A.
         load: points (v_out, H), V and A.
-        floor: points (v_out - v_limit, C), V and A.
+        floor: points (v_out - v_limit, C), V and A; none where nothing can hold the output.
         currents: what it draws at rest.
     """
 
@@ -173,8 +174,10 @@ class OpAmpCurves:
     @cached_property
     def output(self) -> Bends:
         """H less the output resistance's current; beyond the supplies it takes all that the driver has."""
-        least, most = self.drive[0][1], self.drive[-1][1]
-        ends = (self.supplies[0] - _GIVE, 2.0 * least), (self.supplies[1] + _GIVE, 2.0 * most)
+        # An input transistor at the output takes more there than the driver has.
+        least = min(2.0 * self.drive[0][1], _BEYOND * self.load[0][1])
+        most = max(2.0 * self.drive[-1][1], _BEYOND * self.load[-1][1])
+        ends = (self.supplies[0] - _GIVE, least), (self.supplies[1] + _GIVE, most)
         points = (ends[0], *self.load, ends[1])
         return Bends(tuple((v, i - v / self.r_out) for v, i in points))
 

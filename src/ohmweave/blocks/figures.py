@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import io
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +13,9 @@ from typing import Any
 from ohmweave.blocks.curves import OpAmpCurves, SupplyCurrents
 from ohmweave.circuit import Cell
 from ohmweave.errors import DesignError
-from ohmweave.netlist import Ngspice, write
+from ohmweave.netlist import Ngspice, foreign_parts, write
 
-__all__ = ["OpAmpFigures", "circuit_digest"]
+__all__ = ["BENCHES", "OpAmpFigures", "circuit_digest"]
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,17 @@ class OpAmpFigures:
         return tuple((name, float(getattr(self, name)), unit) for name, unit in _UNITS.items())
 
     def save(self, path: Path) -> None:
-        """Write them as JSON; :meth:`load` reads the same figures back."""
-        path.write_text(json.dumps(dataclasses.asdict(self), indent=1) + "\n", encoding="utf-8")
+        """Write them as JSON, whole or not at all; :meth:`load` reads the same figures back."""
+        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        try:
+            partial.write_text(self.dump(), encoding="utf-8")
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def dump(self) -> str:
+        """They as JSON."""
+        return json.dumps(dataclasses.asdict(self), indent=1) + "\n"
 
     @staticmethod
     def load(path: Path) -> "OpAmpFigures":
@@ -69,7 +79,7 @@ class OpAmpFigures:
         """
         try:
             return _unpack(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, LookupError, RecursionError, TypeError, ValueError) as error:
             raise DesignError(
                 f"cannot be read as an op-amp's figures ({type(error).__name__}: {error})",
                 where=str(path),
@@ -83,6 +93,24 @@ _UNITS: Mapping[str, str] = {
 }  # fmt: skip
 
 
+# How each figure is measured, for tables.
+BENCHES: Mapping[str, str] = {
+    "gain": "DC at rest: slope of the current out of the output held at 0 V, over the input, by r_out",
+    "gbw": "AC at the plus input, DC loop closed by 1 GH and 1 F, into c_load: where the gain is 1",
+    "phase_margin": "the same run: 180 degrees and the phase there",
+    "offset": "DC, output held at 0 V: input difference where it gives no current, negated",
+    "v_low": "DC at rest: below, the output conductance is above ten times that at 0 V",
+    "v_high": "DC at rest: above, the output conductance is above ten times that at 0 V",
+    "r_out": "DC at rest, output moved around 0 V, loop open",
+    "i_sink": "DC, output held at 0 V, inputs 0.2 V apart",
+    "i_source": "DC, output held at 0 V, inputs 0.2 V apart",
+    "slew_down": "transient, follower into c_load, 0.2 V to 0 V in 1 ns: mean slope from 80 % to 20 %",
+    "slew_up": "transient, follower into c_load, 0 V to 0.2 V in 1 ns: mean slope from 20 % to 80 %",
+    "quiescent_power": "DC, output held at 0 V and giving no current: both supplies",
+    "c_load": "chosen",
+}
+
+
 def _unpack(found: Mapping[str, Any]) -> OpAmpFigures:
     curves = dict(found["curves"])
     points = {key: tuple((float(x), float(y)) for x, y in curves[key]) for key in ("drive", "load", "floor")}
@@ -94,8 +122,9 @@ def _unpack(found: Mapping[str, Any]) -> OpAmpFigures:
 
 
 def circuit_digest(*cells: Cell) -> str:
-    """Content hash of circuits, as they are written for ngspice."""
+    """Content hash of circuits, as they are written for ngspice, and of the files that they include."""
     stream = io.StringIO()
     for cell in cells:
         write(cell, Ngspice(), stream)
-    return hashlib.sha256(stream.getvalue().encode()).hexdigest()
+    files = dict.fromkeys(part.library.digest for cell in cells for part in foreign_parts(cell))
+    return hashlib.sha256("".join((stream.getvalue(), *files)).encode()).hexdigest()

@@ -11,7 +11,7 @@ from ohmweave.units import Array
 __all__ = ["NEURON_PORTS", "ClockedNeuron", "LinearSoma", "Membrane", "RowDriver", "ScanningSoma", "Soma"]
 
 # p and n end the columns of positive and negative weights; spike is held from one comparison to the next.
-NEURON_PORTS = ("p", "n", "spike", "start", "leak", "discharge", "compare", "reset")
+NEURON_PORTS = ("p", "n", "spike", "start", "leak", "discharge", "compare", "reset", "integrate")
 
 
 @dataclass(frozen=True)
@@ -131,6 +131,11 @@ class ClockedNeuron(Protocol):
     @property
     def v_threshold(self) -> float:
         """V_theta, V."""
+        ...
+
+    @property
+    def tolerance(self) -> float:
+        """Share of spikes that the mathematics may place further than a step from the circuit's."""
         ...
 
     @property

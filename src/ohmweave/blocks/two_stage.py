@@ -5,15 +5,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from ohmweave.blocks.figures import OpAmpFigures
+from ohmweave.blocks.measured import MeasuredOpAmp
 from ohmweave.blocks.technology import N_CHANNEL, P_CHANNEL, V_DD, V_SS, nmos, pmos
 from ohmweave.circuit import Capacitor, Cell, Instance, Mosfet, Resistor, VoltageSource
-from ohmweave.errors import DesignError
-from ohmweave.units import Array, Unit, require
+from ohmweave.units import Unit, require
 
-__all__ = ["FIGURES", "Sizes", "Target", "TwoStage45", "circuit", "size"]
+__all__ = ["FIGURES", "Sizes", "Target", "TwoStage45", "circuit", "holding", "size"]
 
 # What characterize_opamp measured, kept so that compiling needs no SPICE.
 FIGURES = Path(__file__).with_name("two_stage_45.json")
@@ -119,7 +119,7 @@ def size(target: Target) -> Sizes:
     )
 
 
-def circuit(name: str, sizes: Sizes, low: float | None = None, macro: Cell | None = None) -> Cell:
+def circuit(name: str, sizes: Sizes, low: float | None = None) -> Cell:
     """The op-amp, ports p, n, out.
 
     M1 to M5 are a differential pair with a current mirror for its load, M6 drives the output against the constant
@@ -131,7 +131,6 @@ def circuit(name: str, sizes: Sizes, low: float | None = None, macro: Cell | Non
         name: the cell's name.
         sizes: of its parts.
         low: limit that the output is held above, V, or none.
-        macro: what engines without transistors solve instead.
     """
     parts = [
         Instance("vdd", VoltageSource(V_DD), ("vdd", "0")),
@@ -141,13 +140,19 @@ def circuit(name: str, sizes: Sizes, low: float | None = None, macro: Cell | Non
         *_stages(sizes, "", "p", "n"),
         Instance("m7", nmos(*sizes.sink), ("out", "nb", "vss", "vss")),
     ]
-    if low is not None:
-        limit = "limit" if low else "0"
-        parts += [Instance("limit", VoltageSource(low), ("limit", "0"))] if low else []
-        parts += _stages(sizes, "f", limit, "out")
+    parts += () if low is None else holding(sizes, low)
     held = "" if low is None else f", held above {low:g} V"
     note = f"two-stage op-amp, {sum(isinstance(part.of, Mosfet) for part in parts)} transistors{held}"
-    return Cell(name, ("p", "n", "out"), tuple(parts), note=note, macro=macro)
+    return Cell(name, ("p", "n", "out"), tuple(parts), note=note)
+
+
+def holding(sizes: Sizes, low: float) -> tuple[Instance, ...]:
+    """What holds a net ``out`` at or above a limit (V) against a current that is sunk there: M1F to M6F.
+
+    The nets ``vdd``, ``vss`` and ``nb``, the gate voltage of current sinks, are those of the cell around it.
+    """
+    source = (Instance("limit", VoltageSource(low), ("limit", "0")),) if low else ()
+    return *source, *_stages(sizes, "f", "limit" if low else "0", "out")
 
 
 def _stages(sizes: Sizes, mark: str, plus: str, minus: str) -> Iterator[Instance]:
@@ -164,7 +169,7 @@ def _stages(sizes: Sizes, mark: str, plus: str, minus: str) -> Iterator[Instance
 
 
 @dataclass(frozen=True)
-class TwoStage45:
+class TwoStage45(MeasuredOpAmp):
     """The two-stage Miller op-amp of the 45 nm technology, in transistors.
 
     Supplies of +-0.55 V, in every op-amp; it amplifies signals around ground, its plus input within -0.1 to 0.2 V.
@@ -178,7 +183,6 @@ class TwoStage45:
     """
 
     offset_spread: Annotated[float, Unit("V")] = 0.0
-    supplied: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require("opamp.offset_spread", self.offset_spread, "V", "0 V", zero=True)
@@ -189,62 +193,18 @@ class TwoStage45:
         return _figures()
 
     @property
-    def v_low(self) -> float:
-        """Lowest output, V."""
-        return self.figures.v_low
+    def title(self) -> str:
+        """What messages call it."""
+        return "opamp two_stage_45"
 
     @property
-    def v_high(self) -> float:
-        """Highest output, V."""
-        return self.figures.v_high
+    def holds(self) -> tuple[float, float] | None:
+        """Lowest and highest limit that its output can be held above, V."""
+        return _LIMITS
 
-    @property
-    def quiescent_power(self) -> float:
-        """Power drawn at rest, W; the sources in its cell deliver it."""
-        return self.figures.quiescent_power
-
-    @property
-    def macro(self) -> tuple[float, float, float, float, float]:
-        """Gain, output resistance (ohm), offset (V), low and high limit (V), all at rest."""
-        found = self.figures
-        return found.gain, found.r_out, found.offset, found.v_low, found.v_high
-
-    def cell(self, name: str, low: float | None = None, high: float | None = None) -> Cell:
-        """The circuit, ports p, n, out.
-
-        Args:
-            name: the cell's name.
-            low: lower limit of the output, V, by a circuit that holds it there; none, or one below the op-amp's own,
-                is the op-amp's own.
-            high: upper limit, V; only the op-amp's own will do.
-
-        Raises:
-            DesignError: a limit that the circuit cannot keep.
-        """
-        held = self._limit(low, high)
-        macro = self.figures.curves.cell(name, held)
-        return circuit(name, size(Target()), held, macro)
-
-    def respond(self, e: Array, low: float | None = None, high: float | None = None) -> Array:
-        """Open-circuit output in V for an input difference ``e`` = v_p - v_n (V); limits as in :meth:`cell`."""
-        return self.figures.curves.respond(e, self._limit(low, high))
-
-    def _limit(self, low: float | None, high: float | None) -> float | None:
-        if high is not None and high < self.v_high:
-            raise DesignError(
-                f"expected no upper limit below the output's own of {self.v_high:g} V, found {high:g} V",
-                where="opamp two_stage_45",
-                remedy='it can only be held from below: choose other activations, or opamp.kind = "finite"',
-            )
-        if low is None or low <= self.v_low:
-            return None
-        if not _LIMITS[0] <= low <= _LIMITS[1]:
-            raise DesignError(
-                f"expected a lower limit of {_LIMITS[0]:g} V to {_LIMITS[1]:g} V, found {low:g} V",
-                where="opamp two_stage_45",
-                remedy='choose other activations, or opamp.kind = "finite"',
-            )
-        return low
+    def circuit(self, name: str, low: float | None) -> Cell:
+        """The transistors, ports p, n, out; ``low`` is the limit above which the output is held, V, or none."""
+        return circuit(name, size(Target()), low)
 
 
 @cache

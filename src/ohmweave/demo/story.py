@@ -99,4 +99,7 @@ def run(build: Path, *, engine: str, progress: Progress | None, say: Callable[[s
         missing = str(error)
         say(missing)
     page = runs.report(build, build / "report.html")
+    # The digits network has no spikes.
+    assert isinstance(simulated, runs.Simulated)
+    assert verified is None or isinstance(verified, runs.Verified)
     return Outcome(simulated, verified, page, missing)

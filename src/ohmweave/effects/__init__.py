@@ -1,6 +1,6 @@
 """What real devices do to the conductances they were asked for: one effect a file, composed in the order given.
 
-Some bend the devices' curves as well (:class:`Bending`).
+Some bend the devices' curves as well (:class:`Bending`), or act on wires (:class:`Wiring`).
 
 An effect is a frozen dataclass whose fields are its parameters, with their units in the annotations. All
 chance comes from the generator passed in; its draws depend on the shape of the array alone, not on the
@@ -21,6 +21,7 @@ from ohmweave.effects.lognormal import LogNormal
 from ohmweave.effects.read_noise import ReadNoise
 from ohmweave.effects.relaxation import Relaxation
 from ohmweave.effects.stuck import Stuck
+from ohmweave.effects.temperature import ROOM, Temperature
 from ohmweave.errors import DesignError
 from ohmweave.registry import merge
 from ohmweave.units import Array
@@ -30,6 +31,7 @@ __all__ = [
     "CMO_HFOX",
     "HFOX_AFTER_A_DAY",
     "HFOX_AFTER_A_SECOND",
+    "ROOM",
     "Bending",
     "Curvature",
     "Drift",
@@ -40,9 +42,12 @@ __all__ = [
     "ReadNoise",
     "Relaxation",
     "Stuck",
+    "Temperature",
+    "Wiring",
     "bend",
     "disturb",
     "effects",
+    "wired",
 ]
 
 
@@ -81,6 +86,15 @@ class Bending(Protocol):
         ...
 
 
+@runtime_checkable
+class Wiring(Protocol):
+    """What an effect may do besides: change the wires of the arrays."""
+
+    def wires(self, ohms: float) -> float:
+        """Resistance of a wire after this effect, ohm, positive; ``ohms`` before it."""
+        ...
+
+
 BUILTIN_EFFECTS: dict[str, type[Any]] = {
     "gaussian": Gaussian,
     "lognormal": LogNormal,
@@ -90,6 +104,7 @@ BUILTIN_EFFECTS: dict[str, type[Any]] = {
     "stuck": Stuck,
     "read_noise": ReadNoise,
     "curvature": Curvature,
+    "temperature": Temperature,
 }
 
 
@@ -147,6 +162,14 @@ def bend(chosen: Sequence[Effect], g: Array, rng: Generator) -> Array | None:
             s = effect.bend(s, stream)
             _check_bend(g, s, f"effects[{index}]", type(effect).__name__)
     return s
+
+
+def wired(chosen: Sequence[Effect], ohms: float) -> float:
+    """Let effects act on the resistance of a segment of wire, ohm, one after the other."""
+    for effect in chosen:
+        if isinstance(effect, Wiring):
+            ohms = effect.wires(ohms)
+    return ohms
 
 
 def _check_bend(g: Array, s: Array, where: str, name: str) -> None:

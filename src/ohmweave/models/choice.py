@@ -10,7 +10,7 @@ from ohmweave.errors import DesignError, UnitError
 from ohmweave.registry import nearest
 from ohmweave.units import parse_quantity
 
-__all__ = ["EXAMPLE", "KEYS", "read_choice", "read_quantity"]
+__all__ = ["EXAMPLE", "KEYS", "read_choice", "read_include", "read_quantity", "read_text_key"]
 
 EXAMPLE = 'state = { parameter = "gap", low = 0.2, high = 1.7 }'
 KEYS = (
@@ -45,21 +45,23 @@ def read_choice(table: Mapping[str, Any], where: str) -> ModelChoice:
             where=f"{where}: device",
             remedy='try v_read = "0.1 V" and v_max = "0.6 V"',
         )
+    place, remedy = f"{where}: device", "give a section of the library"
+    section = read_text_key(table, "section", _NAME, place, remedy) if table.get("section") else ""
     return ModelChoice(
-        file=_text(table, "file", _PATH, where, _PLAIN_PATH),
-        name=_text(table, "name", _NAME, where, "give the name of a subcircuit of the file"),
+        file=read_text_key(table, "file", None, f"{where}: device", ""),
+        name=read_text_key(table, "name", _NAME, f"{where}: device", "give the name of a subcircuit of the file"),
         ports=_ports(table.get("ports"), where),
         state=_state(table.get("state"), where),
-        section=_text(table, "section", _NAME, where, "give a section of the library") if table.get("section") else "",
-        include=_include(table.get("include", []), where),
+        section=section,
+        include=read_include(table.get("include", []), f"{where}: device"),
         v_read=v_read,
         v_max=v_max,
     )
 
 
-def read_quantity(table: Mapping[str, Any], key: str, unit: str, where: str) -> float:
-    """A quantity of the table, in its unit."""
-    place = f"{where}: device.{key}"
+def read_quantity(table: Mapping[str, Any], key: str, unit: str, where: str, part: str = "device") -> float:
+    """A quantity of the table of a part, in its unit."""
+    place = f"{where}: {part}.{key}"
     value = table[key]
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise DesignError(f"expected a quantity in {unit}, found {value!r}", where=place)
@@ -69,11 +71,24 @@ def read_quantity(table: Mapping[str, Any], key: str, unit: str, where: str) -> 
         raise UnitError(error.message, where=place, remedy=error.remedy) from error
 
 
-def _text(table: Mapping[str, Any], key: str, allowed: re.Pattern[str], where: str, remedy: str) -> str:
+def read_text_key(table: Mapping[str, Any], key: str, allowed: re.Pattern[str] | None, where: str, remedy: str) -> str:
+    """A plain text of the table.
+
+    Args:
+        table: the table.
+        key: its key.
+        allowed: what the text must be; a plain path if none.
+        where: the table's place, for messages.
+        remedy: what to tell about another text; about paths, what they may be.
+
+    Raises:
+        DesignError: none, or another.
+    """
     value = table.get(key)
-    if not isinstance(value, str) or not allowed.fullmatch(value):
+    if not isinstance(value, str) or not (allowed or _PATH).fullmatch(value):
         found = "none" if value is None else repr(value)
-        raise DesignError(f"expected a plain {key}, found {found}", where=f"{where}: device.{key}", remedy=remedy)
+        told = _PLAIN_PATH if allowed is None else remedy
+        raise DesignError(f"expected a plain {key}, found {found}", where=f"{where}.{key}", remedy=told)
     return value
 
 
@@ -106,9 +121,14 @@ def _state(value: object, where: str) -> StateRange:
     return StateRange(name, float(low), float(high))
 
 
-def _include(value: object, where: str) -> tuple[str, ...]:
+def read_include(value: object, where: str) -> tuple[str, ...]:
+    """The further files of a table at a place.
+
+    Raises:
+        DesignError: what is no list of plain paths.
+    """
     if not isinstance(value, list) or not all(isinstance(path, str) and _PATH.fullmatch(path) for path in value):
         raise DesignError(
-            f"expected a list of plain paths, found {value!r}", where=f"{where}: device.include", remedy=_PLAIN_PATH
+            f"expected a list of plain paths, found {value!r}", where=f"{where}.include", remedy=_PLAIN_PATH
         )
     return tuple(value)

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from ohmweave.models.verilog import load_verilog
 from ohmweave.netlist import cards, scan
 from ohmweave.registry import nearest
 
-__all__ = ["FOLDER", "load_library"]
+__all__ = ["FOLDER", "Gathered", "Header", "gather", "load_library"]
 
 FOLDER = "device"
 _LARGEST = 16 * 2**20
@@ -27,7 +27,7 @@ _FOR_ALL = frozenset({".option", ".options", ".global"})
 
 
 @dataclass(frozen=True)
-class _Header:
+class Header:
     """The card that opens a subcircuit, its words in lower case."""
 
     place: str
@@ -52,9 +52,50 @@ def load_library(choice: ModelChoice, folder: Path) -> Library:
     if choice.file.endswith(".va"):
         return load_verilog(choice, folder, FOLDER)
     main = folder / choice.file
+    names = (*choice.include, choice.file)
+    found = gather(names, main, folder, lambda name, _: choice.section if name == choice.file else "")
+    return found.library(FOLDER, _model(choice, list(found.headers), main.name).ports)
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """Model files in memory, what a netlist includes of them, and the subcircuits that it then has.
+
+    Args:
+        texts: text of each file by its path relative to the model file's folder.
+        entries: path and section of each file that the netlist includes itself.
+        headers: the cards that open subcircuits.
+    """
+
+    texts: Mapping[str, str]
+    entries: tuple[tuple[str, str], ...]
+    headers: tuple[Header, ...]
+
+    def library(self, folder: str, ports: tuple[str, ...]) -> Library:
+        """The files below a folder of a netlist's, for the subcircuit with these ports."""
+        return Library(
+            tuple((f"{folder}/{path}", text) for path, text in sorted(self.texts.items())),
+            tuple((f"{folder}/{path}", section) for path, section in dict.fromkeys(self.entries)),
+            tuple(dict.fromkeys(header.name for header in self.headers)),
+            ports,
+        )
+
+
+def gather(names: Iterable[str], main: Path, folder: Path, section: Callable[[str, str], str]) -> Gathered:
+    """Scan and read files, and what they include; nothing is run.
+
+    Args:
+        names: paths relative to ``folder``, in the order of a netlist.
+        main: the model's own file, in whose folder or below all others stand.
+        folder: what the paths are relative to.
+        section: tells from a file's name and text which of its sections is taken, none if empty.
+
+    Raises:
+        NetlistError: a file that is unsafe, missing, malformed or elsewhere, cards that would change the whole chip.
+    """
     texts: dict[str, str] = {}
     entries = []
-    for name in (*choice.include, choice.file):
+    for name in names:
         path = folder / name
         inside = name_below(path, main)
         if inside is None:
@@ -64,15 +105,9 @@ def load_library(choice: ModelChoice, folder: Path) -> Library:
                 remedy="move it into the model file's folder",
             )
         scan(path, name, read=partial(_read, main, texts))
-        entries.append((inside, choice.section if name == choice.file else ""))
+        entries.append((inside, section(name, texts[inside])))
     headers = [_header(place, card) for place, card in _judged(entries, texts) if _kind(card) == ".subckt"]
-    model = _model(choice, headers, main.name)
-    return Library(
-        tuple((f"{FOLDER}/{path}", text) for path, text in sorted(texts.items())),
-        tuple((f"{FOLDER}/{path}", section) for path, section in dict.fromkeys(entries)),
-        tuple(dict.fromkeys(header.name for header in headers)),
-        model.ports,
-    )
+    return Gathered(texts, tuple(entries), tuple(headers))
 
 
 def _read(main: Path, texts: dict[str, str], path: Path, where: str) -> list[str]:
@@ -173,10 +208,10 @@ def _kind(card: str) -> str:
     return card.split(maxsplit=1)[0].lower()
 
 
-def _header(place: str, card: str) -> _Header:
+def _header(place: str, card: str) -> Header:
     words = re.sub(r"\s*=\s*", "=", card.lower()).replace("params:", " ").split()
     ports = [word for word in words[2:] if "=" not in word]
-    return _Header(
+    return Header(
         place,
         words[1] if len(words) > 1 else "",
         tuple(ports),
@@ -184,7 +219,7 @@ def _header(place: str, card: str) -> _Header:
     )
 
 
-def _model(choice: ModelChoice, headers: list[_Header], file: str) -> _Header:
+def _model(choice: ModelChoice, headers: list[Header], file: str) -> Header:
     """The header of the device's subcircuit, once it is as the design says."""
     mine = [header for header in headers if header.name == choice.name.lower()]
     if len(mine) != 1:

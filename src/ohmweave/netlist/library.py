@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from ohmweave.circuit import Cell, Crossbar, Diode, Foreign, Instance, Mosfet, MosfetModel
+from ohmweave.circuit import Cell, Crossbar, Diode, Foreign, Instance, Library, Mosfet, MosfetModel
 from ohmweave.errors import NetlistError
 from ohmweave.netlist.arrays import array_text
 from ohmweave.netlist.dialect import Dialect, number
@@ -95,6 +95,9 @@ def _copied(text: str, part: Foreign) -> str:
     """A model file's text as netlists use it."""
     if part.compiled:
         return with_instance_parameter(text, part.settings[0][0])
+    if not part.settings:
+        # What nothing programs has no state to hold.
+        return text
     return held(text, part.model, part.library.ports)
 
 
@@ -114,8 +117,15 @@ def foreign_parts(cell: Cell) -> tuple[Foreign, ...]:
 
 def _check_names(taken: Iterable[str], foreign: tuple[Foreign, ...]) -> None:
     ours = set(taken)
+    owners: dict[str, Library] = {}
     for part in foreign:
         for name in part.library.cells:
+            if owners.setdefault(name, part.library) != part.library:
+                raise NetlistError(
+                    f"expected names unlike those of the other models' files, found .subckt {name} in both",
+                    where=part.library.entries[-1][0],
+                    remedy="rename it",
+                )
             if name in ours:
                 raise NetlistError(
                     f"expected names unlike those of the chip's own cells, found .subckt {name}",
@@ -204,7 +214,10 @@ def _check_part(cell: Cell, part: Instance | Crossbar) -> None:
         expected, found = 2, 2 if part.device is None else len(part.device.ports)
     else:
         _check_nets(where, part.nets)
-        expected = len(part.of.ports) if isinstance(part.of, Cell) else _PORTS.get(type(part.of).__name__, 2)
+        if isinstance(part.of, Foreign):
+            expected = len(part.of.library.ports)
+        else:
+            expected = len(part.of.ports) if isinstance(part.of, Cell) else _PORTS.get(type(part.of).__name__, 2)
         found = len(part.nets)
         unknown = set(part.params) - set(part.of.params if isinstance(part.of, Cell) else ())
         if unknown:

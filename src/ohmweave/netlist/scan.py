@@ -30,6 +30,8 @@ _LONGEST_LINE = 20_000
 _LONGEST_CARD = 2_000_000
 _LARGEST_FILE = 1 << 30
 _DEEPEST = 8
+# A dollar first on a line, as HSPICE has it, is a star to ngspice.
+_COMMENTS = "*$"
 _REMEDY = "remove it: a circuit file may hold circuit only, analyses are ohmweave's own"
 
 
@@ -157,8 +159,8 @@ def cards(lines: Iterable[str], where: str) -> Iterator[tuple[int, str]]:
         unsafe = _UNSAFE.search(line)
         if unsafe:
             raise _refuse(unsafe.group(), f"{where}:{number}")
-        if not line or line[0] == "*":
-            if line[:2] == "*#" or line[:4].lower() == "*ng_":
+        if not line or line[0] in _COMMENTS:
+            if line[1:2] == "#" or line[1:4].lower() == "ng_":
                 raise _refuse(line[:10], f"{where}:{number}")
             continue
         if line[0] == "+":

@@ -2,5 +2,7 @@
 
 from ohmweave.report.evidence import Check, Evidence
 from ohmweave.report.page import render, write
+from ohmweave.report.spikes import SpikeCheck, SpikeEvidence, Trains
+from ohmweave.report.spiking_page import render_spiking
 
-__all__ = ["Check", "Evidence", "render", "write"]
+__all__ = ["Check", "Evidence", "SpikeCheck", "SpikeEvidence", "Trains", "render", "render_spiking", "write"]

@@ -19,7 +19,7 @@ from ohmweave.errors import BuildError
 from ohmweave.mapping import Plan
 from ohmweave.units import Array
 
-__all__ = ["Check", "Evidence", "write_atomically"]
+__all__ = ["Check", "Evidence", "load_result", "save_result", "write_atomically"]
 
 _FORMAT = 2
 _RETRY_SIMULATE = "run ohmweave simulate --fresh again"
@@ -118,7 +118,7 @@ class Evidence:
         facts |= {name: dict(getattr(self, name)) for name in ("power_w", "beyond", "seconds")}
         facts |= {"stages": list(self.stage_volts), "remarks": list(self.remarks), "measured": self.measured}
         facts |= {"errors": {stage: [error.rms, error.largest] for stage, error in self.errors.items()}}
-        return _save(directory / f"{stem}.json", "evidence", digest, facts, arrays)
+        return save_result(directory / f"{stem}.json", "evidence", digest, facts, arrays)
 
     @staticmethod
     def load(directory: Path, stem: str, digest: str) -> "Evidence":
@@ -152,7 +152,7 @@ class Evidence:
                 measured=int(facts.get("measured", 0)),
             )
 
-        return _load(directory / f"{stem}.json", "evidence", digest, make, _RETRY_SIMULATE)
+        return load_result(directory / f"{stem}.json", "evidence", digest, make, _RETRY_SIMULATE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,7 +191,7 @@ class Check:
             name: getattr(self, name) for name in ("engine", "version", "samples", "seconds", "tolerance", "netlist")
         }
         facts["stages"] = list(self.stage_volts)
-        return _save(directory / f"{stem}.json", "check", digest, facts, arrays)
+        return save_result(directory / f"{stem}.json", "check", digest, facts, arrays)
 
     @staticmethod
     def load(directory: Path, stem: str, digest: str) -> "Check":
@@ -213,7 +213,7 @@ class Check:
                 netlist=str(facts["netlist"]),
             )
 
-        return _load(directory / f"{stem}.json", "check", digest, make, _RETRY_VERIFY)
+        return load_result(directory / f"{stem}.json", "check", digest, make, _RETRY_VERIFY)
 
 
 def write_atomically(path: Path, content: bytes) -> Path:
@@ -245,8 +245,17 @@ def _nested(name: str, stages: list[str], arrays: _Arrays) -> dict[str, Array]:
     return {stage: arrays[f"{name}.{stage}"] for stage in stages}
 
 
-def _save(path: Path, kind: str, digest: str, facts: Mapping[str, Any], arrays: _Arrays) -> Path:
-    """The arrays first: figures name the arrays' content hash, so a pair that was cut apart is noticed."""
+def save_result(path: Path, kind: str, digest: str, facts: Mapping[str, Any], arrays: _Arrays) -> Path:
+    """Write a result, ``path`` with its figures and arrays beside it, each whole or not at all.
+
+    Args:
+        path: of the JSON file.
+        kind: of result.
+        digest: of the plan that was run.
+        facts: its figures.
+        arrays: its arrays.
+    """
+    # The arrays first: figures name the arrays' content hash, so a pair that was cut apart is noticed.
     packed = io.BytesIO()
     np.savez(packed, allow_pickle=False, **arrays)
     content = packed.getvalue()
@@ -255,7 +264,21 @@ def _save(path: Path, kind: str, digest: str, facts: Mapping[str, Any], arrays: 
     return write_atomically(path, (json.dumps({**header, **facts}, indent=1) + "\n").encode())
 
 
-def _load(path: Path, kind: str, digest: str, make: Callable[[Mapping[str, Any], _Arrays], _T], remedy: str) -> _T:
+def load_result(
+    path: Path, kind: str, digest: str, make: Callable[[Mapping[str, Any], _Arrays], _T], remedy: str
+) -> _T:
+    """Read back what :func:`save_result` wrote.
+
+    Args:
+        path: of the JSON file.
+        kind: of result that is expected.
+        digest: of the plan that is expected.
+        make: the result from its figures and arrays.
+        remedy: what to do where it cannot be read.
+
+    Raises:
+        BuildError: no such files, broken ones, or those of another plan.
+    """
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
         found = facts["plan"]

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
 from numpy.typing import NDArray
 
 from ohmweave.analysis.deviation import deviation
@@ -29,7 +30,7 @@ from ohmweave.report.pictures import (
 )
 from ohmweave.report.quantities import percent, plural, quantity, scientific
 
-__all__ = ["render", "write"]
+__all__ = ["fill", "render", "write"]
 
 _MOST_STAGES = 9
 _MOST_TILES = 2
@@ -50,9 +51,8 @@ def render(plan: Plan, simulation: Evidence, verification: Check | None) -> str:
         DataError: inputs in ``simulation.x`` that do not fit the network.
         EngineError: a tile whose wires cannot be solved.
     """
-    template = files("ohmweave.report").joinpath("page.html.j2").read_text(encoding="utf-8")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(template).render(
+    return fill(
+        "page.html.j2",
         network=tables.network(plan),
         headline=_headline(verification, plan.design.coupling.sampled),
         summary=tables.summary(plan, simulation, verification),
@@ -74,6 +74,15 @@ def render(plan: Plan, simulation: Evidence, verification: Check | None) -> str:
         seed=plan.design.seed,
         data=simulation.data,
     )
+
+
+def fill(template: str, **values: Any) -> str:
+    """A page from one of the templates beside this file, with the style of all pages."""
+    folder = files("ohmweave.report")
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    style = Markup(folder.joinpath("style.css").read_text(encoding="utf-8").rstrip())  # noqa: S704 - our own file
+    text = folder.joinpath(template).read_text(encoding="utf-8")
+    return environment.from_string(text).render(style=style, **values)
 
 
 def write(html: str, path: Path) -> Path:

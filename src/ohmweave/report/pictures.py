@@ -28,7 +28,9 @@ __all__ = [
     "deviation_picture",
     "drop_picture",
     "hysteresis_picture",
+    "membrane_picture",
     "profile_picture",
+    "raster_picture",
     "scatter_picture",
 ]
 
@@ -169,6 +171,56 @@ def hysteresis_picture(loops: Mapping[str, Trajectory], caption: str) -> Picture
         axes.plot(loop.volts, 1e3 * loop.amps[:, 0], color=_BLUE, linewidth=1.4)
         _style(axes, title, "voltage (V)", "current (mA)")
     return _picture(figure, "Current against voltage of each memristor", caption)
+
+
+def raster_picture(trains: Mapping[str, tuple[Array, Array]], caption: str) -> Picture:
+    """Spikes of one sample, those of the circuit over those expected, one panel a stage.
+
+    Args:
+        trains: heading -> (spikes of the circuit, spikes expected), each [steps, neurons], 0 or 1.
+        caption: how to read it.
+    """
+    heights = [float(np.clip(0.06 * circuit.shape[1], 1.0, 3.6)) for circuit, _ in trains.values()]
+    figure = _figure(_WIDTH, sum(heights) + 0.7 * len(heights))
+    panels = figure.subplots(len(trains), 1, squeeze=False, height_ratios=heights)[:, 0]
+    for axes, (title, (circuit, expected)) in zip(panels, trains.items(), strict=True):
+        size = float(np.clip(900.0 / circuit.shape[1], 4.0, 40.0))
+        for spikes, marker, colour, label in (
+            (expected > circuit, "x", _ORANGE, "missing in the circuit"),
+            (circuit > expected, "+", _GREEN, "in the circuit alone"),
+            ((circuit > 0) & (expected > 0), "|", _BLUE, "in both"),
+        ):
+            steps, neurons = np.nonzero(spikes)
+            axes.scatter(steps, neurons, s=size, marker=marker, color=colour, linewidths=1.2, label=label)
+        axes.set_xlim(-0.5, len(circuit) - 0.5)
+        axes.set_ylim(-0.7, circuit.shape[1] - 0.3)
+        axes.xaxis.set_major_locator(MaxNLocator(12, integer=True))
+        axes.yaxis.set_major_locator(MaxNLocator(6, integer=True))
+        _style(axes, title, "", "neuron")
+    panels[-1].set_xlabel("step", fontsize=9, color=_INK)
+    panels[0].legend(frameon=False, fontsize=8, labelcolor=_INK, ncols=3, loc="lower right", bbox_to_anchor=(1, 1))
+    return _picture(figure, "Spikes of the circuit over those of the network, stage by stage", caption)
+
+
+def membrane_picture(membranes: Mapping[str, tuple[Array, Array, int]], caption: str) -> Picture:
+    """Membranes of one sample at the comparisons, one panel a neuron, with the threshold.
+
+    Args:
+        membranes: heading -> (the circuit's and the expected membranes, each [steps, neurons], thresholds; which
+            neuron to draw).
+        caption: how to read it.
+    """
+    figure = _figure(_WIDTH, 2.1 * len(membranes))
+    panels = figure.subplots(len(membranes), 1, squeeze=False)[:, 0]
+    for axes, (title, (circuit, expected, neuron)) in zip(panels, membranes.items(), strict=True):
+        axes.axhline(1.0, color=_MUTED, linewidth=1.0, linestyle="--", label="threshold")
+        axes.step(np.arange(len(expected)), expected[:, neuron], where="mid", color=_ORANGE, label="network")
+        axes.step(np.arange(len(circuit)), circuit[:, neuron], where="mid", color=_BLUE, linewidth=1.1, label="circuit")
+        axes.xaxis.set_major_locator(MaxNLocator(12, integer=True))
+        _style(axes, title, "", "membrane / threshold")
+    panels[-1].set_xlabel("step", fontsize=9, color=_INK)
+    panels[0].legend(frameon=False, fontsize=8, labelcolor=_INK, ncols=3, loc="lower right", bbox_to_anchor=(1, 1))
+    return _picture(figure, "Membrane voltages at the comparisons with the threshold", caption)
 
 
 def confusion_picture(counts: NDArray[np.int64], caption: str) -> Picture:

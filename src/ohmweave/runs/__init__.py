@@ -1,6 +1,8 @@
-"""Runs of a build directory: simulate, verify and report, their results kept beside the chip; and of device models."""
+"""Runs of a build directory: simulate, verify and report, their results kept beside the chip; and of models."""
 
-from ohmweave.runs.characterizing import Characterized, characterize_device
+from ohmweave.runs.characterizing import Characterized, characterize_device, characterize_target
+from ohmweave.runs.firing import SpikesSimulated, SpikesVerified
+from ohmweave.runs.opamps import CharacterizedOpAmp, characterize_known
 from ohmweave.runs.reporting import report
 from ohmweave.runs.simulating import Simulated, simulate
 from ohmweave.runs.verifying import TOLERANCE, Verified, verify
@@ -8,9 +10,14 @@ from ohmweave.runs.verifying import TOLERANCE, Verified, verify
 __all__ = [
     "TOLERANCE",
     "Characterized",
+    "CharacterizedOpAmp",
     "Simulated",
+    "SpikesSimulated",
+    "SpikesVerified",
     "Verified",
     "characterize_device",
+    "characterize_known",
+    "characterize_target",
     "report",
     "simulate",
     "verify",

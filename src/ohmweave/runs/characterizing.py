@@ -17,9 +17,13 @@ from ohmweave.models import (
     stored_path,
     write_characterisation,
 )
+from ohmweave.runs.opamps import CharacterizedOpAmp, characterize_known, characterize_opamp_file
 from ohmweave.simulate import Progress, simulator
 
-__all__ = ["Characterized", "characterize_device", "table_of"]
+__all__ = ["Characterized", "characterize_device", "characterize_target", "table_of"]
+
+
+_PARTS = ("device", "opamp")
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +35,11 @@ class Characterized:
     file: Path
     picture: Path
     remarks: tuple[str, ...] = ()
+
+    @property
+    def part(self) -> str:
+        """Which part of a design it is."""
+        return "device"
 
     def summary(self) -> dict[str, Any]:
         """The figures for ``--json``."""
@@ -57,12 +66,13 @@ class Characterized:
         }
 
 
-def table_of(path: Path, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The table ``[device]``: of a design, or of what was given beside a model file.
+def table_of(path: Path, given: Mapping[str, Any], part: str = "device") -> dict[str, Any]:
+    """The table of a part: of a design, or of what was given beside a model file.
 
     Args:
         path: a design (``.toml``) or a model file.
         given: the table's further keys, for a model file only.
+        part: ``device`` or ``opamp``.
 
     Raises:
         DesignError: a design that cannot be read, one without a model file, or keys beside it.
@@ -75,17 +85,72 @@ def table_of(path: Path, given: Mapping[str, Any]) -> dict[str, Any]:
             where=str(path),
             remedy="leave the option out",
         )
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8")).get("device")
-    except (OSError, ValueError, RecursionError) as error:
-        raise DesignError(f"cannot be read ({error})", where=str(path), remedy="give a TOML file") from error
+    table = _tables(path).get(part)
     if not isinstance(table, dict) or "file" not in table:
         raise DesignError(
-            "expected a table [device] with a file, found none",
+            "expected a table [device] or [opamp] with a file, found none",
             where=str(path),
-            remedy='write file = "my_rram.lib" into [device]',
+            remedy='write file = "my_rram.lib" into [device], or file = "my_opamp.lib" into [opamp]',
         )
     return table
+
+
+def _tables(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise DesignError(f"cannot be read ({error})", where=str(path), remedy="give a TOML file") from error
+
+
+def characterize_target(
+    path: Path,
+    given: Mapping[str, Any],
+    output: Path | None = None,
+    *,
+    progress: Progress | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> tuple[Characterized | CharacterizedOpAmp, ...]:
+    """Measure what a path names: an op-amp by its kind, or the models of a design or a file.
+
+    Args:
+        path: an op-amp's kind, a design (``.toml``) or a model file.
+        given: see :func:`table_of`.
+        output: the file to write; only of an op-amp's kind.
+        progress: told as in :func:`characterize_device`.
+        options: of the engine (``time_limit``, ``executable``).
+
+    Raises:
+        DesignError: choices that cannot be, an unknown kind.
+        NetlistError: a model file that is unsafe or malformed, or a model that cannot serve.
+        SimulatorMissing: no ngspice.
+        UserError: a place that cannot be written.
+    """
+    known = not path.suffix and not path.exists()
+    if known and given:
+        raise DesignError(
+            f"expected no choices of a model file, found --{next(iter(given))}",
+            where=str(path),
+            remedy="leave the option out, or give a file that exists",
+        )
+    if known:
+        return (characterize_known(str(path), output, options=options),)
+    if output is not None:
+        raise DesignError(
+            "expected --output for an op-amp's kind alone, found it for a file",
+            where=str(path),
+            remedy="leave it out: what is measured stands beside the model's file",
+        )
+    if path.suffix.lower() == ".toml" and not given:
+        tables = _tables(path)
+        parts = [part for part in _PARTS if isinstance(tables.get(part), dict) and "file" in tables[part]]
+    else:
+        parts = ["opamp"] if "supplies" in given else ["device"]
+    return tuple(
+        characterize_opamp_file(path, table_of(path, given, part), options=options)
+        if part == "opamp"
+        else characterize_device(path, given, progress=progress, options=options)
+        for part in parts or ["device"]
+    )
 
 
 def characterize_device(

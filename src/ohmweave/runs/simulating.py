@@ -15,9 +15,11 @@ from ohmweave.chip import Chip
 from ohmweave.errors import BuildError
 from ohmweave.frontend import Data
 from ohmweave.report import Evidence
+from ohmweave.runs.firing import SpikesSimulated, simulate_spikes
 from ohmweave.runs.results import SIMULATED, first_samples
 from ohmweave.runs.streaming import SHOWN, discard, partial_folder, stream_evidence
 from ohmweave.simulate import Progress, Simulator, simulator
+from ohmweave.spiking import SpikingChip
 from ohmweave.units import Array
 
 __all__ = ["Simulated", "simulate"]
@@ -69,7 +71,7 @@ def simulate(
     fresh: bool = False,
     progress: Progress | None = None,
     options: dict[str, Any] | None = None,
-) -> Simulated:
+) -> Simulated | SpikesSimulated:
     """Run data through a build's whole circuit and keep the result in the build.
 
     A result of the same plan, data and engine is taken up instead of computed again, unless ``fresh``. A
@@ -86,6 +88,11 @@ def simulate(
             which keeps reduced arrays in the build; ``time_limit`` of others).
     """
     chip = load(build)
+    if isinstance(chip, SpikingChip):
+        spice = {} if engine == "native" else options or {}
+        return simulate_spikes(
+            build, chip, data, engine=engine, limit=limit, fresh=fresh, progress=progress, options=spice
+        )
     x, labels = first_samples(data, limit)
     stem = f"{SIMULATED}-{engine}"
     native = {"cache": build / CACHE, "progress": progress} if engine == "native" else {}

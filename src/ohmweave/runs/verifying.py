@@ -14,9 +14,11 @@ from ohmweave.devices.file import FileDevice
 from ohmweave.errors import BuildError, DesignError
 from ohmweave.frontend import Data
 from ohmweave.report import Check
+from ohmweave.runs.firing import SpikesVerified, verify_spikes
 from ohmweave.runs.results import VERIFIED, first_samples, netlist_digest
 from ohmweave.runs.staged import check_stages
 from ohmweave.simulate import Progress, Simulator, simulator, simulator_on
+from ohmweave.spiking import SpikingChip
 from ohmweave.units import Array
 
 __all__ = ["TOLERANCE", "Verified", "verify"]
@@ -38,6 +40,13 @@ class Verified:
     def ok(self) -> bool:
         """Whether every stage agrees to the tolerance."""
         return self.deviation.largest <= self.check.tolerance
+
+    @property
+    def complaint(self) -> str:
+        """What is wrong where it is not ok."""
+        worst = f"node {self.deviation.node} at sample {self.deviation.sample}"
+        found, allowed = self.deviation.largest, self.check.tolerance
+        return f"the engines disagree by {found:.2e} of full scale, allowed {allowed:.0e}: see {worst}"
 
     def summary(self) -> dict[str, Any]:
         """The figures for ``--json``."""
@@ -64,7 +73,7 @@ def verify(
     tolerance: float | None = None,
     progress: Progress | None = None,
     options: dict[str, Any] | None = None,
-) -> Verified:
+) -> Verified | SpikesVerified:
     """Run the netlist that stands in a build in another engine and compare every stage with the native one.
 
     ngspice runs the file itself; engines with another dialect the same circuit, written anew in theirs.
@@ -98,6 +107,11 @@ def verify(
             remedy="use ngspice",
         )
     chip = load(build)
+    if isinstance(chip, SpikingChip):
+        return verify_spikes(
+            build, chip, data, samples=samples, engine=engine, tolerance=tolerance, progress=progress,
+            options=options or {},
+        )  # fmt: skip
     tolerance = _usual(chip.plan.design.device) if tolerance is None else tolerance
     x, _ = first_samples(data, samples)
     if chip.plan.design.coupling.sampled:

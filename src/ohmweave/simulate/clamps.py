@@ -20,12 +20,14 @@ from ohmweave.units import Array
 
 __all__ = [
     "LEAST_ROOM",
-    "add_tails",
     "clamp_currents",
     "coefficients",
+    "lone_currents",
     "quiet_coefficients",
+    "rest_coefficients",
     "solvable",
-    "tail_currents",
+    "tail_lines",
+    "tail_rests",
 ]
 
 _ERROR = 1e-12
@@ -66,11 +68,11 @@ def clamp_currents(still: Array, r: Array, old: Array, known: Array, amps: Array
     """Solve c = r + m i(c) for each clamp by itself.
 
     Args:
-        still: part of r, shape [samples, clamps], V.
-        r: the other part, which ``still`` is added to; voltage without the clamp's own current.
-        old: r of the sweep before, same shape, V.
+        still: part of r, shape [samples, clamps or more], V.
+        r: the other part, which ``still`` is added to; voltage without the clamp's own current, [samples, clamps], V.
+        old: r of the sweep before, [samples, clamps or more], V.
         known: see :func:`coefficients`.
-        amps: takes i, same shape, A.
+        amps: takes i, [samples, clamps], A.
         moved: takes the root of the summed squares of the changes of r, [samples], V.
     """
     # Rows and columns are taken out by name, and no number is written out, which would be one of float64:
@@ -79,21 +81,46 @@ def clamp_currents(still: Array, r: Array, old: Array, known: Array, amps: Array
     a, siemens, share, width = known[4], known[5], known[6], known[7]
     for sample in range(r.shape[0]):
         base, new, before, out = still[sample], r[sample], old[sample], amps[sample]
-        zero = total = base[0] - base[0]
+        total = half[0] - half[0]
         for k in range(new.shape[0]):
-            volts = base[k] + new[k]
-            away = volts - middle[k]
-            y = abs(away)
-            tail = quarter[k] / (min(y, half[k]) + half[k])
-            rho = y - half[k] + a[k] * tail
-            wide = abs(rho) + np.sqrt(rho * rho + width[k])
-            deep, shallow = wide * share[k], twice[k] / wide
-            current = siemens[k] * ((deep if rho >= zero else shallow) - tail)
-            out[k] = current if away >= zero else -current
+            # What is stored has the precision of r, whatever that of the rest.
+            new[k] += base[k]
+            volts = new[k]
+            out[k] = _lone(volts - middle[k], half[k], quarter[k], twice[k], a[k], siemens[k], share[k], width[k])
             change = volts - before[k]
-            new[k] = volts
             total += change * change
         moved[sample] = np.sqrt(total)
+
+
+@compiled
+def lone_currents(r: Array, known: Array, amps: Array) -> None:
+    """Solve c = r + m i(c) for each clamp by itself, whatever r was before.
+
+    Args:
+        r: voltage without the clamp's own current, shape [samples, clamps or more], V.
+        known: see :func:`coefficients`.
+        amps: takes i, [samples, clamps], A.
+    """
+    middle, half, quarter, twice = known[0], known[1], known[2], known[3]
+    a, siemens, share, width = known[4], known[5], known[6], known[7]
+    for sample in range(amps.shape[0]):
+        volts, out = r[sample], amps[sample]
+        for k in range(out.shape[0]):
+            out[k] = volts[k] - middle[k]
+            out[k] = _lone(out[k], half[k], quarter[k], twice[k], a[k], siemens[k], share[k], width[k])
+
+
+@compiled
+def _lone(away: Any, half: Any, quarter: Any, twice: Any, a: Any, siemens: Any, share: Any, width: Any) -> Any:
+    """One clamp's current, ``away`` being r from the middle of its swing."""
+    y = abs(away)
+    tail = quarter / (min(y, half) + half)
+    rho = y - half + a * tail
+    wide = abs(rho) + np.sqrt(rho * rho + width)
+    deep, shallow = wide * share, twice / wide
+    zero = half - half
+    current = siemens * ((deep if rho >= zero else shallow) - tail)
+    return current if away >= zero else -current
 
 
 def quiet_coefficients(clamps: Array, constant: Array) -> Array:
@@ -111,48 +138,56 @@ def quiet_coefficients(clamps: Array, constant: Array) -> Array:
     return np.array([low, high, product, LEAST_ROOM * swing, 4.0 * product / swing**2, constant])
 
 
-@compiled
-def tail_currents(c: Array, known: Array, weights: Array, room: Array, bend: Array) -> None:
-    """Currents of clamps far from their limits, s w^2 / 4 [1 / (h - c) - 1 / (c - l)], and how far they are.
+def rest_coefficients(clamps: Array, lines: Array, start: Array) -> Array:
+    """What the rests of each clamp need, shape [6, clamps].
+
+    High limit over ``start`` and ``start`` over the low one (V), s w^2 / 4 (A V), least distance from a limit (V),
+    slope of the line (S), the line at ``start`` (A).
 
     Args:
-        c: controlling voltages less their constant part, shape [samples, clamps], V; becomes the currents, A.
-        known: see :func:`quiet_coefficients`.
-        weights: of each clamp in ``bend``, [clamps], ohm.
-        room: takes the smallest distance of any sample from a limit, [clamps], V; negative beyond it.
-        bend: takes how far the currents are from their tangents in mid-swing, weighted and summed
-            in magnitude, [samples], V.
+        clamps: low and high limit (V), siemens, corner (V), shape [4, clamps].
+        lines: slope (S) and value at zero (A) of the line that stands for each tail, shape [2, clamps].
+        start: what controlling voltages are counted from, [clamps], V.
     """
-    low, high, product, least, slope, constant = known[0], known[1], known[2], known[3], known[4], known[5]
+    low, high, siemens, corner = clamps
+    slope, level = lines
+    return np.array(
+        [high - start, start - low, 0.25 * siemens * corner**2, LEAST_ROOM * (high - low), slope, level + slope * start]
+    )
+
+
+def tail_lines(clamps: Array, seen: Array) -> Array:
+    """The straight lines that stand for the tails: slope (S) and value at zero (A), shape [2, clamps].
+
+    Each meets its tail in the middle of the voltages seen, with the mean of the tail's slopes at their ends.
+
+    Args:
+        clamps: low and high limit (V), siemens, corner (V), shape [4, clamps].
+        seen: least and largest controlling voltage seen, within the limits, shape [2, clamps], V.
+    """
+    low, high, siemens, corner = clamps
+    product, middle = 0.25 * siemens * corner**2, 0.5 * (seen[0] + seen[1])
+    slope = 0.5 * product * (1.0 / (high - seen) ** 2 + 1.0 / (seen - low) ** 2).sum(axis=0)
+    return np.array([slope, product * (1.0 / (high - middle) - 1.0 / (middle - low)) - slope * middle])
+
+
+@compiled
+def tail_rests(c: Array, known: Array, room: Array) -> None:
+    """What tails have beyond their lines, s w^2 / 4 [1 / (h - c) - 1 / (c - l)] - line, and how far clamps are.
+
+    Args:
+        c: controlling voltages less their start, shape [samples, clamps], V; becomes the rests, A.
+        known: see :func:`rest_coefficients`.
+        room: takes the smallest distance of any sample from a limit, [clamps], V; negative beyond it.
+    """
+    up, down, product, least, slope, level = known[0], known[1], known[2], known[3], known[4], known[5]
     room[:] = np.inf
     for sample in range(c.shape[0]):
         volts = c[sample]
-        total = weights[0] - weights[0]
         for k in range(volts.shape[0]):
-            v = volts[k] + constant[k]
-            above, below = high[k] - v, v - low[k]
+            v = volts[k]
+            above, below = up[k] - v, down[k] + v
             room[k] = min(room[k], above, below)
             # On its way a clamp may pass a limit; its current stays that of a quiet one.
             above, below = max(above, least[k]), max(below, least[k])
-            away = below - above
-            tail = product[k] * away / (above * below)
-            total += weights[k] * abs(tail - slope[k] * away)
-            volts[k] = tail
-        bend[sample] = total
-
-
-@compiled
-def add_tails(amps: Array, ohms: Array, linear: Array) -> None:
-    """Add to each quantity what it answers to the few currents that move it.
-
-    Args:
-        amps: currents, shape [samples, rounds x quantities or more], A.
-        ohms: answers, shape [rounds, quantities], ohm; of round n and quantity w to current n x quantities + w.
-        linear: shape [samples, quantities], V; is added to.
-    """
-    rounds, quantities = ohms.shape
-    for sample in range(linear.shape[0]):
-        into, currents = linear[sample], amps[sample]
-        for n in range(rounds):
-            for w in range(quantities):
-                into[w] += ohms[n, w] * currents[n * quantities + w]
+            volts[k] = product[k] * (below - above) / (above * below) - (level[k] + slope[k] * v)

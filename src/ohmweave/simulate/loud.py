@@ -7,6 +7,7 @@ that a sweep gains about three digits. Clamps are solved in closed form, other l
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -64,11 +65,12 @@ class Loud:
     ) -> None:
         own, among = response.diagonal(), response.copy()
         np.fill_diagonal(among, 0.0)
-        self.place, self.precision, self.clamps = place, precision, clamps
+        self.place, self.precision, self.clamps, self.count = place, precision, clamps, elements.count
         self.others = elements.choose(np.arange(clamps, elements.count))
         self.own_others = own[clamps:]
-        self.ahead = _ahead(among, own) if clamps == elements.count else 1.0
+        self._couplings = among, own
         self._from_loud = place.load(among.T, precision)
+        self._coarsely = place.load(among.T, place.coarse) if precision == "float32" != place.coarse else None
         self._own = place.load(own, precision)
         self._known = place.load(coefficients(elements.clamps[:, :clamps], own[:clamps]), precision)
 
@@ -76,12 +78,13 @@ class Loud:
         """Sweep until no sample changes by more than ``tolerance`` (V), or no longer fast enough.
 
         Args:
-            still: what r is without any of these elements' currents, [samples, elements], V.
+            still: what r is without any of these elements' currents, [samples, elements], V; where all of them are
+                clamps of closed form, in any precision, and maybe with more columns behind.
             start: where other sweeps have come to, in any precision.
             tolerance: V.
         """
         place = self.place
-        if not still.shape[1]:
+        if not self.count:
             return State(still, still, np.zeros(len(still)), None, np.ones(len(still), dtype=bool))
         if start is None:
             state = self._alone(still, None, still, None)
@@ -89,7 +92,8 @@ class Loud:
             state = State(start.r, place.cast(start.amps, self.precision), start.moved, start.c, start.solved)
         before = np.inf
         for sweep in range(_SWEEPS):
-            state = self._alone(still, place.product(state.amps, self._from_loud), state.r, state.c)
+            pushed = self._push(state.amps, start is None and not sweep)
+            state = self._alone(still, pushed, state.r, state.c)
             worst = float(state.moved.max(initial=0.0))
             if worst <= tolerance or (sweep > _PATIENCE and not self._shrinks(state.moved, tolerance, before)):
                 break
@@ -100,13 +104,26 @@ class Loud:
         """Controlling voltages, r + M_kk i, [samples, elements], V."""
         return self.place.store(state.r + self._own * state.amps)
 
+    @cached_property
+    def ahead(self) -> float:
+        """The largest share of a sweep's change of r that all later sweeps together can change."""
+        among, own = self._couplings
+        return _ahead(among, own) if self.clamps == len(own) else 1.0
+
+    def _push(self, amps: Any, first: bool) -> Any:
+        """What the others' currents add to r; the next sweep mends what is coarse about the first."""
+        if not first or self._coarsely is None:
+            return self.place.product(amps, self._from_loud)
+        coarse = self.place.product(self.place.cast(amps, self.place.coarse), self._coarsely)
+        return self.place.cast(coarse, self.precision)
+
     def _shrinks(self, moved: Array, tolerance: float, before: float) -> bool:
         return bool(moved[~(moved <= tolerance)].max() < 0.5 * before)
 
     def _alone(self, still: Any, pushed: Any, old: Any, c: Array | None) -> State:
         """Every element by itself; ``pushed`` is what the others' currents add to r, nothing if not given."""
         n = self.clamps
-        if n == still.shape[1]:
+        if n == self.count:
             return State(*self.place.clamp(still, pushed, old, self._known), None, np.ones(len(still), dtype=bool))
         part = None if pushed is None else pushed[:, :n]
         r_clamps, amps, moved = self.place.clamp(still[:, :n], part, old[:, :n], self._known)
@@ -116,8 +133,8 @@ class Loud:
         other_amps, c, solved = _newton(self.own_others, r, self.others, first)
         moved = np.hypot(moved, np.sqrt(np.square(r - r_old).sum(axis=1)))
         return State(
-            self.place.join([r_clamps, rest]),
-            self.place.join([amps, self.place.load(other_amps, self.precision)]),
+            self.place.join([r_clamps, rest], self.precision),
+            self.place.join([amps, self.place.load(other_amps, self.precision)], self.precision),
             moved,
             c,
             solved,

@@ -14,7 +14,7 @@ from ohmweave.units import Array
 
 __all__ = ["Prepared", "refuse_nonsense"]
 
-_FIRST = 128
+_FIRST = 64
 # Unless told otherwise as many samples are solved together as fit in so much memory, but so many at least and at most.
 _BATCH_BYTES, _FEWEST, _MOST = 4e6, 1024, 4096
 _NONLINEAR = 512

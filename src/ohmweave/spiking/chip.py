@@ -11,23 +11,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ohmweave.blocks.logic import HIGH
 from ohmweave.circuit import Cell
-from ohmweave.errors import DataError
+from ohmweave.errors import DataError, DesignError
 from ohmweave.floorplan import chance
 from ohmweave.netlist import bring, write
 from ohmweave.netlist import dialect as find_dialect
+from ohmweave.simulate import Progress
 from ohmweave.simulate.native import Native
 from ohmweave.simulate.ngspice import NgspiceSimulator
 from ohmweave.spiking.circuit import build_spiking
 from ohmweave.spiking.plan import SpikingPlan
 from ohmweave.spiking.steps import StageTrains, Stepper
-from ohmweave.spiking.transient import read, transient
+from ohmweave.spiking.transient import Reading, read, transient
 from ohmweave.units import Array
 
 __all__ = ["SpikingChip", "SpikingRun"]
 
 # Values that are looked at together, 1 MiB of single precision.
 _MOST_CHECKED = 2**18
+# A transient of a network takes minutes.
+_TIME_LIMIT = 3600.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,8 +43,10 @@ class SpikingRun:
         spikes: of each stage by its name, 0 or 1, [samples, steps, neurons].
         membranes: at the comparisons, in thresholds, the same shapes; none where not asked for.
         joules: what the row drivers delivered by stage, [samples], J; none where not asked for.
-        engine: its name and version.
+        engine: its name.
+        version: its version.
         seconds: wall time, s.
+        margin: smallest distance of a spike's voltage from the middle of the logic levels in SPICE, V.
     """
 
     plan: SpikingPlan
@@ -48,7 +54,9 @@ class SpikingRun:
     membranes: Mapping[str, Array]
     joules: Mapping[str, Array]
     engine: str
+    version: str
     seconds: float
+    margin: float
 
     @property
     def output(self) -> Array:
@@ -135,6 +143,7 @@ class SpikingChip:
         membranes: bool = True,
         energy: bool = False,
         spice: NgspiceSimulator | None = None,
+        progress: Progress | None = None,
     ) -> SpikingRun:
         """Run samples through the whole circuit.
 
@@ -144,19 +153,32 @@ class SpikingChip:
             membranes: whether membranes are wanted.
             energy: whether the energies of the row drivers are wanted; the native engine has them.
             spice: the simulator, for other limits than its own.
+            progress: told ("samples", how many are done, of how many) by ngspice.
 
         Raises:
             DataError: samples that do not fit.
+            DesignError: another engine.
             SimulatorMissing, SimulationError: as the engines.
         """
         begun = time.perf_counter()
         if engine == "native":
             found = [stages for _, stages in self.stream(trains, membranes=membranes, energy=energy)]
-            name = f"native {Native().version()}"
+            version, margin = Native().version(), HIGH
+        elif engine != "ngspice":
+            raise DesignError(
+                f"expected native or ngspice, which run spiking chips, found {engine!r}",
+                where="engine",
+                remedy="use one",
+            )
         else:
-            simulator = spice or NgspiceSimulator()
-            found = [self._transient(simulator, train) for train in self.fit(trains)]
-            name = f"ngspice {simulator.version()}"
+            simulator = spice or NgspiceSimulator(time_limit=_TIME_LIMIT)
+            readings = []
+            for done, train in enumerate(self.fit(trains), 1):
+                readings.append(self._transient(simulator, train))
+                if progress is not None:
+                    progress("samples", done, len(trains))
+            found, margin = [each.stages for each in readings], min(each.margin for each in readings)
+            version = simulator.version()
         names = [stage.name for stage in self.plan.stages]
         joined = {n: [batch[k] for batch in found] for k, n in enumerate(names)}
         wanted = membranes or engine != "native"
@@ -165,14 +187,16 @@ class SpikingChip:
             {n: np.concatenate([each.spikes for each in parts]) for n, parts in joined.items()},
             {n: np.concatenate([each.membranes for each in parts]) for n, parts in joined.items()} if wanted else {},
             {n: np.concatenate([each.joules for each in parts]) for n, parts in joined.items()} if energy else {},
-            name,
+            engine,
+            version,
             time.perf_counter() - begun,
+            margin,
         )
 
-    def _transient(self, simulator: NgspiceSimulator, train: Array) -> tuple[StageTrains, ...]:
+    def _transient(self, simulator: NgspiceSimulator, train: Array) -> Reading:
         steps = len(train)
         traces = simulator.trace(transient(self.plan, self.cell, train, self.widths(steps)))
-        return read(self.plan, traces, steps).stages
+        return read(self.plan, traces, steps)
 
     def write(self, directory: Path | str, dialect: str = "ngspice") -> Path:
         """Write the netlist of the whole circuit as ``chip`` with the dialect's suffix; returns its path.

@@ -13,7 +13,7 @@ from ohmweave.spiking.mesh import hops
 from ohmweave.spiking.plan import SpikingPlan, SpikingStage
 from ohmweave.spiking.population import INPUTS
 
-__all__ = ["build_spiking", "gate_nets", "input_nets", "on_net", "synapses", "tile_array"]
+__all__ = ["build_spiking", "clocks_heard", "gate_nets", "input_nets", "on_net", "synapses", "tile_array"]
 
 _ROUTE_FARAD = 1e-15
 
@@ -128,6 +128,22 @@ def _neurons(plan: SpikingPlan, stage: SpikingStage) -> Iterator[Instance]:
             cells[membrane] = design.neuron.cell(f"neuron_{stage.name}_{len(cells)}", membrane, design.clock)
         own = {"p": f"c{2 * j}", "n": f"c{2 * j + 1}", "spike": f"y{j}", "reset": membrane.reset_clock}
         yield Instance(f"n{j}", cells[membrane], tuple((clocks | own)[port] for port in NEURON_PORTS))
+
+
+def clocks_heard(plan: SpikingPlan) -> frozenset[str]:
+    """The clocks that some part of the chip is joined to."""
+    design = plan.design
+    heard = {"pulse"}
+    for membrane in {(each.beta == 1.0, each.reset, each.delay): each for each in _all(plan)}.values():
+        cell = design.neuron.cell("neuron", membrane, design.clock)
+        joined = {net for part in cell.parts for net in (part.nets if isinstance(part, Instance) else part.ports)}
+        heard |= {membrane.reset_clock if port == "reset" else port for port in joined & set(cell.ports)}
+    return frozenset(heard & set(CLOCKS))
+
+
+def _all(plan: SpikingPlan) -> Iterator[Membrane]:
+    for stage in plan.stages:
+        yield from stage.membranes
 
 
 def synapses(plan: SpikingPlan, stage: SpikingStage) -> Cell:

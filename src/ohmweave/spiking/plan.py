@@ -3,16 +3,19 @@
 import hashlib
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from ohmweave.blocks.spiking import Membrane
 from ohmweave.design import Design
-from ohmweave.floorplan import Tile
+from ohmweave.floorplan import Tile, chance, pack_tile, unpack_tile
 from ohmweave.graph import Graph
 from ohmweave.spiking.population import INPUTS
+from ohmweave.units import Array
 
 __all__ = ["SpikingPlan", "SpikingStage"]
 
@@ -98,13 +101,55 @@ class SpikingPlan:
             found.append(0 if stage.source == INPUTS else found[stage.source] + 1)
         return tuple(found)
 
+    def encode(self, x: Array) -> Array:
+        """The trains of samples, the same for the same samples, [samples, steps, inputs]; of x [samples, ...]."""
+        trains = self.design.encoding.encode(np.asarray(x, dtype=np.float64), chance(self.design, "encoding"))
+        return trains.reshape(*trains.shape[:2], -1)
+
     def digest(self) -> str:
         """Content hash of the network, the design, every conductance and every neuron."""
-        state = hashlib.sha256((self.graph.digest() + self.design.digest() + str(self.straight)).encode())
-        for stage in self.stages:
-            state.update(json.dumps([stage.name, stage.source, [vars(each) for each in stage.membranes]]).encode())
-            for tile in stage.tiles:
-                state.update(tile.name.encode())
-                for array in (tile.rows, tile.cols, tile.g):
-                    state.update(np.ascontiguousarray(array).tobytes())
+        structure, arrays = self.pack()
+        state = hashlib.sha256(json.dumps(structure, sort_keys=True).encode())
+        state.update((self.graph.digest() + self.design.digest()).encode())
+        for name in sorted(arrays):
+            state.update(name.encode() + np.ascontiguousarray(arrays[name]).tobytes())
         return state.hexdigest()
+
+    def pack(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        """Split into a JSON-ready structure and named arrays; :meth:`unpack` is the inverse."""
+        arrays: dict[str, Array] = {}
+        stages = []
+        for stage in self.stages:
+            entry = {name: getattr(stage, name) for name in _STAGE_FACTS}
+            entry |= {"layers": list(stage.layers), "tiles": [tile.name for tile in stage.tiles]}
+            entry["resets"] = [[each.reset, each.delay] for each in stage.membranes]
+            arrays[f"{stage.name}.membranes"] = np.array(
+                [(each.gain, each.beta, each.offset, *each.mismatch) for each in stage.membranes]
+            )
+            for tile in stage.tiles:
+                arrays |= pack_tile(stage.name, tile)
+            stages.append(entry)
+        return {"spiking": True, "straight": self.straight, "stages": stages}, arrays
+
+    @staticmethod
+    def unpack(
+        graph: Graph, design: Design, structure: Mapping[str, Any], arrays: Mapping[str, Array]
+    ) -> "SpikingPlan":
+        """Rebuild a plan from its graph, its design and what :meth:`pack` returned."""
+        stages = tuple(_unpack_stage(entry, arrays) for entry in structure["stages"])
+        return SpikingPlan(graph, design, stages, bool(structure["straight"]))
+
+
+_STAGE_FACTS = ("name", "source", "inputs", "bias_rows", "recurrent", "outputs", "k")
+
+
+def _unpack_stage(entry: Mapping[str, Any], arrays: Mapping[str, Array]) -> SpikingStage:
+    name = entry["name"]
+    tiles = tuple(unpack_tile(name, tile, arrays) for tile in entry["tiles"])
+    figures = arrays[f"{name}.membranes"].tolist()
+    membranes = tuple(
+        Membrane(gain, beta, str(reset), bool(delay), offset, (into, out_of, leak))
+        for (gain, beta, offset, into, out_of, leak), (reset, delay) in zip(figures, entry["resets"], strict=True)
+    )
+    facts = {each: entry[each] for each in _STAGE_FACTS}
+    return SpikingStage(**facts, layers=tuple(entry["layers"]), tiles=tiles, membranes=membranes)

@@ -1,0 +1,313 @@
+"""The clocked leaky integrate-and-fire neuron in transistors, and its mathematics."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+import numpy as np
+
+from ohmweave.blocks.clocking import Clocking
+from ohmweave.blocks.lif_45 import LEAST_WIDTH, circuit, size
+from ohmweave.blocks.lif_45_figures import LifFigures
+from ohmweave.blocks.spiking import Membrane
+from ohmweave.circuit import Cell, Instance, Resistor, VoltageSource
+from ohmweave.errors import DesignError
+from ohmweave.units import Array, Unit, require
+
+__all__ = ["FIGURES", "ClockedLif45", "Lif45Soma"]
+
+# What characterize_neuron measured, kept so that compiling needs no SPICE.
+FIGURES = Path(__file__).with_name("clocked_lif_45.json")
+
+# Where mirrors and comparator have room between the supplies, V; what capacitors and currents are still built, F, A.
+_THRESHOLDS = (0.05, 0.25)
+_LEAST_LEAK = 2e-15
+_COLUMNS = (10e-6, 1e-3)
+_MOST_GAIN = 0.5
+# Parts of a pulse in the mathematics.
+_PARTS = 8
+
+
+@dataclass(frozen=True)
+class ClockedLif45:
+    """The clocked neuron of the 45 nm technology: transistors and capacitors, bias sources, supplies of +-0.55 V.
+
+    The same as :class:`ohmweave.blocks.clocked_lif.ClockedLif` in ports and clocks, :func:`lif_45.circuit` for the
+    circuit and :func:`lif_45.size` for its sizes. Its leak is switched, its membrane is held by its mirrors' room,
+    some 0.46 V either side.
+
+    Args:
+        c_m: membrane capacitance C_m, F.
+        v_threshold: V_theta, V.
+        i_column: current of a column during a pulse that the mirrors are made for, A; three times as much is
+            copied to 1 %.
+        offset_spread: standard deviation of the comparators' offsets, V.
+        mirror_spread: of the gains of the copies, relative.
+        leak_spread: of the leaks' capacitors, relative.
+
+    Raises:
+        DesignError: values that are not positive, a threshold or a current that the circuit has no room for.
+    """
+
+    c_m: Annotated[float, Unit("F")] = 1e-12
+    v_threshold: Annotated[float, Unit("V")] = 0.2
+    i_column: Annotated[float, Unit("A")] = 100e-6
+    offset_spread: Annotated[float, Unit("V")] = 0.0
+    mirror_spread: float = 0.0
+    leak_spread: float = 0.0
+    kind: ClassVar[str] = "clocked_lif_45"
+
+    def __post_init__(self) -> None:
+        require("neuron.c_m", self.c_m, "F", "1 pF")
+        require("neuron.v_threshold", self.v_threshold, "V", "200 mV")
+        require("neuron.i_column", self.i_column, "A", "100 uA")
+        require("neuron.offset_spread", self.offset_spread, "V", "5 mV", zero=True)
+        for name in ("mirror_spread", "leak_spread"):
+            if not 0.0 <= getattr(self, name) < 0.3:
+                raise DesignError(
+                    f"expected a relative spread from 0 to below 0.3, found {getattr(self, name):g}",
+                    where=f"neuron.{name}",
+                    remedy=f"try {name} = 0.01",
+                )
+        _within("v_threshold", self.v_threshold, _THRESHOLDS, "V", "200 mV")
+        _within("i_column", self.i_column, _COLUMNS, "A", "100 uA")
+
+    @property
+    def figures(self) -> LifFigures:
+        """What SPICE measured."""
+        return _figures()
+
+    def gain(self, per_unit: float, beta: float, clock: Clocking) -> float:
+        """k = C_m V_theta / (t Q), t the share of the charge Q that arrives.
+
+        Args:
+            per_unit: Q, charge in C into column p that shall be one threshold.
+            beta: decay a step; the pulse comes after it.
+            clock: the clocks.
+
+        Raises:
+            DesignError: copies that a current mirror cannot make.
+        """
+        k = self.c_m * self.v_threshold / (per_unit * float(np.mean(self.figures.transfer)))
+        least = LEAST_WIDTH / size(self.i_column, 1.0).mirror[0]
+        if not least <= k <= _MOST_GAIN:
+            raise DesignError(
+                f"expected a ratio of the current mirrors from {least:.3g} to {_MOST_GAIN:g}, found {k:.4g}",
+                where="neuron",
+                remedy=f"{'raise' if k < least else 'lower'} neuron.c_m, or change the read voltage, clock.pulse "
+                "or the device's range",
+            )
+        return k
+
+    def column(self, name: str) -> Cell:
+        """How a column ends while it is read, port c; ``sense`` carries its current."""
+        found = self.figures
+        parts = (
+            Instance("r", Resistor(found.r_in), ("c", "e")),
+            Instance("sense", VoltageSource(found.v_in), ("e", "0")),
+        )
+        return Cell(name, ("c",), parts, note=f"end of a column, {found.r_in:.3g} ohm, {found.v_in:.3g} V")
+
+    def cell(self, name: str, membrane: Membrane, clock: Clocking) -> Cell:
+        """The circuit, ports :data:`NEURON_PORTS`; as :class:`ohmweave.blocks.spiking.ClockedNeuron`."""
+        farads = self.c_m * (1.0 - membrane.beta) / membrane.beta
+        if membrane.beta < 1.0 and farads < _LEAST_LEAK:
+            raise DesignError(
+                f"expected a leak's capacitor of at least {_LEAST_LEAK:g} F, found {farads:.4g} F for beta = "
+                f"{membrane.beta:g}",
+                where="neuron",
+                remedy="raise neuron.c_m or train with a smaller beta",
+            )
+        sizes = size(self.i_column, membrane.gain)
+        return circuit(name, sizes, membrane, self.c_m, self.v_threshold, self.packet(membrane, clock))
+
+    def packet(self, membrane: Membrane, clock: Clocking) -> float:
+        """Current of the packets of charge that a spike takes from the membrane, A.
+
+        A packet of C_m V_theta, or before the leak beta times that, in the width of its clock.
+        """
+        phase = clock.phase(membrane.reset_clock)
+        volts = self.v_threshold * (1.0 if membrane.delay else membrane.beta)
+        return self.c_m * volts / ((phase.end - phase.begin) * clock.step)
+
+    def soma(self, membranes: Sequence[Membrane], clock: Clocking) -> "Lif45Soma":
+        """The mathematics of these neurons."""
+        return Lif45Soma.of(self, membranes, clock, self.figures)
+
+
+def _within(name: str, value: float, limits: tuple[float, float], unit: str, example: str) -> None:
+    if not limits[0] <= value <= limits[1]:
+        raise DesignError(
+            f"expected {limits[0]:g} {unit} to {limits[1]:g} {unit}, found {value:g} {unit}",
+            where=f"neuron.{name}",
+            remedy=f'try {name} = "{example}"',
+        )
+
+
+@cache
+def _figures() -> LifFigures:
+    return LifFigures.load(FIGURES)
+
+
+@dataclass(frozen=True, eq=False)
+class Lif45Soma:
+    """Membranes charged and discharged by measured currents, from one comparison to the next.
+
+        v <- d (v - reset) + c,   v <- v + drift(v) / C_m,
+        C_m dv/dt = k (f_p(v, I_p) - f_n(v, I_n)) over the pulse,   spike where v > level,
+
+    f_p and f_n are tables of what the mirrors put on a membrane and take from it; the pulse is done in eight parts,
+    each by the exponential Euler method (Hochbruck and Ostermann, Acta Numerica 2010) with the slope between v and
+    where a plain step would lead: exact where the currents do not depend on v, stable where the mirrors run out of
+    room.
+
+    Args:
+        neuron: the circuit.
+        clock: its clocks.
+        figures: what SPICE measured.
+        decay: d, [neurons].
+        moved: c, V, [neurons].
+        gains: k of columns p and n, each [neurons].
+        level: thresholds, V, [neurons].
+        packet: what a spike takes, V, [neurons].
+        emptied: whether a spike empties the membrane instead, [neurons].
+        deaf: whether a spike empties it behind the next step's pulse instead, [neurons].
+        late: whether the reset comes after the leak, [neurons].
+        drift: C, [neurons, volts].
+    """
+
+    linear: ClassVar[bool] = False
+
+    neuron: ClockedLif45
+    clock: Clocking
+    figures: LifFigures
+    decay: Array
+    moved: Array
+    gains: tuple[Array, Array]
+    level: Array
+    packet: Array
+    emptied: Array
+    deaf: Array
+    late: Array
+    drift: Array
+
+    @staticmethod
+    def of(neuron: ClockedLif45, membranes: Sequence[Membrane], clock: Clocking, figures: LifFigures) -> "Lif45Soma":
+        """The mathematics of the circuits that ``neuron`` makes of these membranes."""
+        rows = [_row(neuron, membrane, figures) for membrane in membranes]
+        decay, moved, more, less, level, packet, emptied, deaf, late, k = np.array(rows, dtype=np.float64).T
+        drift = np.stack([np.interp(k, figures.gains, each) for each in zip(*figures.drift, strict=True)], axis=1)
+        return Lif45Soma(neuron, clock, figures, decay, moved, (more, less), level, packet, emptied, deaf, late, drift)
+
+    def start(self, samples: int) -> Array:
+        """Empty membranes, shape [samples, neurons], V."""
+        return np.zeros((samples, len(self.decay)))
+
+    def step(self, v: Array, spikes: Array, charges: tuple[Array, Array]) -> tuple[Array, Array]:
+        """One step, as :class:`ohmweave.blocks.spiking.Soma`."""
+        v = v + (1.0 - self.late) * self._taken(v, spikes)
+        v = self.decay * v + self.moved
+        v = v + self.late * self._taken(v, spikes)
+        v = self.pulsed(v + self.drifted(v) / self.neuron.c_m, charges)
+        v = v + self.deaf * spikes * (self.figures.reset - v)
+        return v, (v > self.level).astype(np.float64)
+
+    def _taken(self, v: Array, spikes: Array) -> Array:
+        """What resets change of membranes, V."""
+        return spikes * (self.emptied * (self.figures.reset - v) - self.packet)
+
+    def drifted(self, v: Array) -> Array:
+        """Charge that comes to membranes (V) in a step without input, C."""
+        column, share = _place(v, self.figures.volts)
+        row = np.arange(len(self.decay))
+        left = self.drift[row, column]
+        return np.asarray(left + share * (self.drift[row, column + 1] - left))
+
+    def pulsed(self, v: Array, charges: tuple[Array, Array]) -> Array:
+        """Membranes after a pulse with charges (C) into columns p and n."""
+        found, amps = self.figures, self.neuron.i_column
+        flows = [
+            _Flow.of(table, charge / (self.clock.pulse * amps), found.currents)
+            for table, charge in zip((found.given, found.taken), charges, strict=True)
+        ]
+        part = self.clock.pulse / _PARTS
+        more, less = (
+            part * gain * share * amps / self.neuron.c_m for gain, share in zip(self.gains, found.transfer, strict=True)
+        )
+
+        def moved(v: Array) -> Array:
+            column, share = _place(v, found.volts)
+            return np.asarray(more * flows[0].at(column, share) - less * flows[1].at(column, share))
+
+        for _ in range(_PARTS):
+            first = moved(v)
+            v = v + first * _mean_decay(_relative(moved(v + first) - first, first))
+        return v
+
+
+@dataclass(frozen=True, eq=False)
+class _Flow:
+    """A table at given currents: rows below each, and how far each is on its way to the next row."""
+
+    table: Array
+    row: Array
+    share: Array
+
+    @staticmethod
+    def of(table: tuple[tuple[float, ...], ...], currents: Array, known: tuple[float, ...]) -> "_Flow":
+        place = np.interp(currents, known, np.arange(len(known)))
+        row = np.minimum(place.astype(int), len(known) - 2)
+        return _Flow(np.array(table), row, place - row)
+
+    def at(self, column: Array, share: Array) -> Array:
+        """Currents at membranes between two columns."""
+        left, right = (self._line(column + side) for side in (0, 1))
+        return np.asarray(left + share * (right - left))
+
+    def _line(self, column: Array) -> Array:
+        below = self.table[self.row, column]
+        return np.asarray(below + self.share * (self.table[self.row + 1, column] - below))
+
+
+def _place(v: Array, volts: tuple[float, ...]) -> tuple[Array, Array]:
+    """Which two of equally distant ``volts`` lie around each v, and how far it is on its way to the second."""
+    place = np.clip((v - volts[0]) / (volts[1] - volts[0]), 0.0, len(volts) - 1.0)
+    column = np.minimum(place.astype(int), len(volts) - 2)
+    return column, place - column
+
+
+def _relative(change: Array, first: Array) -> Array:
+    """Change over what it is of, 0 where that is next to nothing."""
+    moving = np.abs(first) > 1e-9
+    return np.asarray(np.where(moving, change / np.where(moving, first, 1.0), 0.0))
+
+
+def _mean_decay(z: Array) -> Array:
+    """(exp(z) - 1) / z."""
+    small = np.abs(z) < 1e-6
+    return np.where(small, 1.0 + 0.5 * z, np.expm1(z) / np.where(small, 1.0, z))
+
+
+def _row(neuron: ClockedLif45, membrane: Membrane, found: LifFigures) -> tuple[float, ...]:
+    more_p, more_n, deviation = membrane.mismatch
+    decay, moved = 1.0, 0.0
+    if membrane.beta < 1.0:
+        leak = neuron.c_m * (1.0 - membrane.beta) / membrane.beta * (1.0 + deviation) + found.leak_farads
+        decay, moved = neuron.c_m / (neuron.c_m + leak), found.leak_charge / (neuron.c_m + leak)
+    packet = 0.0
+    if membrane.reset == "subtract":
+        packet = found.packet * neuron.v_threshold * (1.0 if membrane.delay else membrane.beta)
+    return (
+        decay,
+        moved,
+        membrane.gain * (1.0 + more_p),
+        membrane.gain * (1.0 + more_n),
+        neuron.v_threshold + membrane.offset + found.offset,
+        packet,
+        float(membrane.reset == "zero"),
+        float(membrane.reset == "hold"),
+        float(membrane.reset_clock == "early"),
+        membrane.gain,
+    )

@@ -1,0 +1,258 @@
+"""Runs of builds whose chips spike: all samples natively, some of them in SPICE."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ohmweave.analysis.trains import TrainAgreement, agreement_of_trains
+from ohmweave.archive import NETLIST, RESULTS
+from ohmweave.blocks.logic import HIGH
+from ohmweave.errors import BuildError, DesignError
+from ohmweave.frontend import Data
+from ohmweave.ops import Stateful
+from ohmweave.report import SpikeCheck, SpikeEvidence, Trains
+from ohmweave.runs.results import SIMULATED, VERIFIED, first_samples, netlist_digest
+from ohmweave.simulate import Progress
+from ohmweave.simulate.ngspice import NgspiceSimulator
+from ohmweave.spiking import SpikingChip, SpikingRun
+from ohmweave.temporal import decide, trace
+from ohmweave.units import Array
+
+__all__ = ["SpikesSimulated", "SpikesVerified", "simulate_spikes", "verify_spikes"]
+
+_SHOWN = 4
+# Energies of row drivers take a product of matrices for every step.
+_ENERGY_SAMPLES = 64
+_PART = 256
+
+
+@dataclass(frozen=True, eq=False)
+class SpikesSimulated:
+    """A run of a spiking build: the chip, its evidence, and whether it was found ready in the results."""
+
+    chip: SpikingChip
+    evidence: SpikeEvidence
+    reused: bool
+
+    def summary(self) -> dict[str, Any]:
+        """The figures for ``--json``."""
+        e = self.evidence
+        return {
+            "engine": e.engine,
+            "engine_version": e.engine_version,
+            "data": e.data,
+            "samples": e.samples,
+            "steps": e.steps,
+            "accuracy": None if e.labels is None else float(np.mean(e.classes == e.labels)),
+            "software_accuracy": None if e.labels is None else float(np.mean(e.software == e.labels)),
+            "decision_agreement": float(np.mean(e.classes == e.software)),
+            "spikes": {stage: found.spikes for stage, found in e.agreement.items()},
+            "spikes_differing": {stage: found.differing for stage, found in e.agreement.items()},
+            "spikes_astray": {stage: found.astray for stage, found in e.agreement.items()},
+            "energy_j": dict(e.joules) or None,
+            "energy_samples": e.energy_samples,
+            "seconds": e.seconds,
+            "remarks": list(e.remarks),
+            "reused": self.reused,
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class SpikesVerified:
+    """A comparison of the native engine with SPICE, the whole netlist in time."""
+
+    chip: SpikingChip
+    check: SpikeCheck
+
+    @property
+    def agreement(self) -> dict[str, TrainAgreement]:
+        """Stage -> SPICE's spikes against the native engine's."""
+        return {name: agreement_of_trains(each.spikes, each.expected) for name, each in self.check.stages.items()}
+
+    @property
+    def share_astray(self) -> float:
+        """Spikes of all stages further than a step from the other engine's, as a share of SPICE's."""
+        found = list(self.agreement.values())
+        return sum(each.astray for each in found) / max(1, sum(each.spikes for each in found))
+
+    @property
+    def ok(self) -> bool:
+        """Whether no more spikes are astray than the neuron's mathematics states, and none undecided."""
+        differing = sum(each.differing for each in self.agreement.values())
+        within = self.share_astray <= self.check.tolerance and (self.check.tolerance > 0.0 or not differing)
+        return within and self.check.margin > 0.5 * HIGH
+
+    @property
+    def complaint(self) -> str:
+        """What is wrong where it is not ok."""
+        shares = ", ".join(f"{name}: {found.differing} of {found.spikes}" for name, found in self.agreement.items())
+        return (
+            f"the engines disagree: spikes differing by stage {shares}; {self.share_astray:.2%} further than a step, "
+            f"allowed {self.check.tolerance:.2%}; spikes' voltages {self.check.margin:.3g} V from undecided"
+        )
+
+    def summary(self) -> dict[str, Any]:
+        """The figures for ``--json``."""
+        check = self.check
+        off = {name: float(np.abs(e.membranes - e.expected_membranes).max()) for name, e in check.stages.items()}
+        last = list(check.stages.values())[-1]
+        return {
+            "engine": check.engine,
+            "engine_version": check.version,
+            "samples": check.samples,
+            "spikes": {name: found.spikes for name, found in self.agreement.items()},
+            "spikes_differing": {name: found.differing for name, found in self.agreement.items()},
+            "spikes_astray": {name: found.astray for name, found in self.agreement.items()},
+            "share_astray": self.share_astray,
+            "tolerance": check.tolerance,
+            "membrane_error": off,
+            "decision_agreement": float(np.mean(decide(last.spikes) == decide(last.expected))),
+            "margin_v": check.margin,
+            "ok": self.ok,
+            "seconds": {"engine": check.seconds, "native": check.native_seconds},
+        }
+
+
+def simulate_spikes(
+    build: Path,
+    chip: SpikingChip,
+    data: Data,
+    *,
+    engine: str,
+    limit: int | None,
+    fresh: bool,
+    progress: Progress | None,
+    options: Mapping[str, Any],
+) -> SpikesSimulated:
+    """Run data through a spiking build's whole circuit and keep the result in the build.
+
+    Arguments are those of :func:`ohmweave.runs.simulate`.
+    """
+    x, labels = first_samples(data, limit)
+    stem, digest = f"{SIMULATED}-{engine}", chip.plan.digest()
+    content = hashlib.sha256(np.ascontiguousarray(x).tobytes()).hexdigest()
+    key = f"ohmweave {version('ohmweave')} {engine} {data.name} {x.shape} {content}"
+    kept = None if fresh else _kept(build, stem, digest)
+    if kept is not None and kept.key == key:
+        return SpikesSimulated(chip, replace(kept, labels=labels), True)
+    spice = NgspiceSimulator(**options) if engine == "ngspice" and options else None
+    found = _evidence(chip, chip.plan.encode(x), engine, spice, progress)
+    evidence = replace(found, data=data.name, labels=labels, key=key)
+    evidence.save(build / RESULTS, stem, digest)
+    return SpikesSimulated(chip, evidence, False)
+
+
+def _kept(build: Path, stem: str, digest: str) -> SpikeEvidence | None:
+    try:
+        return SpikeEvidence.load(build / RESULTS, stem, digest)
+    except BuildError:
+        return None
+
+
+def _evidence(
+    chip: SpikingChip, trains: Array, engine: str, spice: NgspiceSimulator | None, progress: Progress | None
+) -> SpikeEvidence:
+    parts = [slice(first, first + _PART) for first in range(0, len(trains), _PART)]
+    classes, software, seconds = [], [], 0.0
+    totals: dict[str, list[TrainAgreement]] = {stage.name: [] for stage in chip.plan.stages}
+    joules: dict[str, float] = {}
+    shown: dict[str, Trains] = {}
+    told = ""
+    for part in parts:
+        energy = engine == "native" and part.start == 0
+        run = chip.simulate(trains[part], engine, energy=False, spice=spice, progress=progress)
+        ideal = _ideal(chip, trains[part])
+        for name, (spikes, _) in ideal.items():
+            totals[name].append(agreement_of_trains(run.spikes[name], spikes))
+        if energy:
+            few = chip.simulate(trains[part][:_ENERGY_SAMPLES], engine, energy=True)
+            joules = {f"rows of {name}": float(each.mean()) for name, each in few.joules.items()}
+        shown = shown or _shown(run, ideal)
+        classes.append(run.classes)
+        software.append(decide(ideal[chip.plan.stages[-1].name][0]))
+        seconds, told = seconds + run.seconds, run.version
+        if progress is not None:
+            progress("samples", min(part.stop, len(trains)), len(trains))
+    agreement = {name: _together(found) for name, found in totals.items()}
+    samples, steps = trains.shape[:2]
+    return SpikeEvidence(
+        engine, told, "", samples, steps, None, np.concatenate(classes), np.concatenate(software), agreement,
+        joules, min(_ENERGY_SAMPLES, samples) if joules else 0, shown, seconds,
+    )  # fmt: skip
+
+
+def _ideal(chip: SpikingChip, trains: Array) -> dict[str, tuple[Array, Array]]:
+    """The network's own spikes and membranes in thresholds, by stage, each [samples, steps, neurons]."""
+    found = trace(chip.plan.graph, trains)
+    ideal = {}
+    for stage in chip.plan.stages:
+        name = stage.layers[-1]
+        op = chip.plan.graph.node(name).op
+        assert isinstance(op, Stateful)
+        shape = (*trains.shape[:2], stage.outputs)
+        threshold = op.threshold.ravel()  # type: ignore[attr-defined]
+        ideal[stage.name] = found.values[name].reshape(shape), found.membranes[name].reshape(shape) / threshold
+    return ideal
+
+
+def _shown(run: SpikingRun, ideal: Mapping[str, tuple[Array, Array]]) -> dict[str, Trains]:
+    return {
+        name: Trains(run.spikes[name][:_SHOWN], spikes[:_SHOWN], run.membranes[name][:_SHOWN], membranes[:_SHOWN])
+        for name, (spikes, membranes) in ideal.items()
+    }
+
+
+def _together(parts: list[TrainAgreement]) -> TrainAgreement:
+    return TrainAgreement(*(sum(values) for values in zip(*(vars(each).values() for each in parts), strict=True)))
+
+
+def verify_spikes(
+    build: Path,
+    chip: SpikingChip,
+    data: Data,
+    *,
+    samples: int,
+    engine: str,
+    tolerance: float | None,
+    progress: Progress | None,
+    options: Mapping[str, Any],
+) -> SpikesVerified:
+    """Run the netlist that stands in a spiking build in ngspice; compare spikes and membranes with the native engine.
+
+    Arguments are those of :func:`ohmweave.runs.verify`; ``tolerance`` is the share of spikes that may be further than
+    a step from the native engine's, if not given what the neuron states of its mathematics.
+    """
+    if engine != "ngspice":
+        raise DesignError(
+            f"expected ngspice, which runs spiking chips in time, found {engine!r}",
+            where="engine",
+            remedy="use ngspice",
+        )
+    if not (build / NETLIST).is_file():
+        raise BuildError("expected the netlist, found none", where=str(build / NETLIST), remedy="compile again")
+    trains = chip.plan.encode(first_samples(data, samples)[0])
+    spice = NgspiceSimulator(netlist=build / NETLIST, **options)
+    other = chip.simulate(trains, "ngspice", spice=spice, progress=progress)
+    native = chip.simulate(trains)
+    stages = {
+        name: Trains(other.spikes[name], native.spikes[name], other.membranes[name], native.membranes[name])
+        for name in other.spikes
+    }
+    check = SpikeCheck(
+        engine=other.engine,
+        version=other.version,
+        samples=len(trains),
+        stages=stages,
+        seconds=other.seconds,
+        native_seconds=native.seconds,
+        tolerance=chip.plan.design.neuron.tolerance if tolerance is None else tolerance,
+        margin=other.margin,
+        netlist=netlist_digest(build),
+    )
+    check.save(build / RESULTS, VERIFIED, chip.plan.digest())
+    return SpikesVerified(chip, check)

@@ -1,0 +1,94 @@
+"""The command that measures op-amps: what it prints, what it writes, what it refuses."""
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from ohmweave.blocks import opamps
+from ohmweave.blocks.figures import BENCHES, OpAmpFigures
+
+CommandLine = Callable[..., SimpleNamespace]
+TRANSISTORS = sorted(name for name, kind in opamps().items() if kind.supplied)
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("kind", TRANSISTORS)
+def test_a_kind_is_measured_anew_and_is_what_designs_have(
+    kind: str, ngspice: str, ohmweave: CommandLine, desk: Path
+) -> None:
+    done = ohmweave("characterize", kind, "-o", "mine.json", "--json")
+    assert done.code == 0, done.err
+    said, kept = json.loads(done.out), opamps()[kind]().figures
+    found = OpAmpFigures.load(Path("mine.json"))
+    assert found.circuit == said["circuit"] == kept.circuit
+    for name, value, unit in kept.rows():
+        assert said["figures"][name] == pytest.approx(value, rel=1e-2, abs=1e-7), name
+        assert said["units"][name] == unit
+        assert said["benches"][name]
+    assert (said["opamp"], said["file"], said["supplies"]) == (kind, "mine.json", [-0.55, 0.55])
+    assert said["points"]["drive"] == len(found.curves.drive) > 10
+    assert said["engine"].startswith("ngspice ")
+    assert [path.name for path in desk.iterdir()] == ["mine.json"]
+
+
+def test_a_table_states_every_figure_with_its_bench(ngspice: str, ohmweave: CommandLine, desk: Path) -> None:
+    done = ohmweave("characterize", "two_stage_45")
+    assert done.code == 0, done.err
+    for name, bench in BENCHES.items():
+        assert f"│ {name} " in done.out
+        assert bench.split(" ", 1)[0] in done.out
+    assert "36.45 kohm" in done.out
+    assert "\nwritten: two_stage_45.characterized.json (figures and DC transfer curves, by ngspice " in done.out
+
+
+def test_every_figure_has_a_unit_and_a_bench() -> None:
+    rows = opamps()["two_stage_45"]().figures.rows()
+    assert {name for name, _, _ in rows} == set(BENCHES)
+    assert all(math.isfinite(value) for _, value, _ in rows)
+
+
+COMMANDS = {
+    ("two_stage_54",): (
+        "characterize: expected an op-amp's kind, a design or a model file, found none of them: 'two_stage_54'; "
+        "did you mean 'two_stage_45'? (or give a file that exists)"
+    ),
+    ("finite",): (
+        "characterize: expected an op-amp of transistors, found 'finite', whose figures are its design's own; "
+        f"known are {', '.join(TRANSISTORS)}"
+    ),
+    ("two_stage_45", "--name", "x"): (
+        "two_stage_45: expected no choices of a model file, found --name; leave the option out, or give a file that "
+        "exists"
+    ),
+    ("some.toml", "-o", "x.json"): (
+        "some.toml: expected --output for an op-amp's kind alone, found it for a file; leave it out: what is measured "
+        "stands beside the model's file"
+    ),
+}
+
+
+@pytest.mark.parametrize("arguments", COMMANDS)
+def test_a_mistaken_command_is_told(arguments: tuple[str, ...], ohmweave: CommandLine, desk: Path) -> None:
+    done = ohmweave("characterize", *arguments)
+    assert (done.code, done.err) == (2, f"error: {COMMANDS[arguments]}\n")
+    assert not list(desk.iterdir())
+
+
+def test_a_place_that_cannot_be_written_is_told(ngspice: str, ohmweave: CommandLine, desk: Path) -> None:
+    done = ohmweave("characterize", "two_stage_45", "-o", "none/x.json", "--json")
+    assert done.code == 2
+    assert json.loads(done.out)["error"] == {
+        "kind": "UserError",
+        "where": "none/x.json",
+        "message": "cannot be written (No such file or directory)",
+        "remedy": "choose a place that can",
+    }

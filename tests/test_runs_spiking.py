@@ -1,0 +1,169 @@
+"""Builds of spiking chips: kept, read back, simulated, checked in ngspice, and put on a page."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from ohmweave import archive, runs
+from ohmweave.compile import compile as weave
+from ohmweave.design import Design
+from ohmweave.encoders import Direct, Given, Rate
+from ohmweave.errors import BuildError, DataError, DesignError, SimulationError
+from ohmweave.frontend import Data
+from ohmweave.graph import Graph, Input, Linear, Node
+from ohmweave.ops import LeakyIntegrateFire
+from ohmweave.spiking import SpikingChip
+from ohmweave.temporal import decide, run
+
+CommandLine = Callable[..., SimpleNamespace]
+X = np.random.default_rng(7).random((6, 5))
+DATA = Data(X, np.array([0, 1, 0, 1, 0, 1]), "six")
+
+
+def lif(count: int, reset: str = "zero") -> LeakyIntegrateFire:
+    return LeakyIntegrateFire(np.full(count, 0.9), np.full(count, 1.5), reset, False)
+
+
+@pytest.fixture
+def network() -> Graph:
+    rng = np.random.default_rng(3)
+    w1, w2 = rng.normal(0.6, 0.8, (4, 5)), rng.normal(0.5, 1.2, (2, 4))
+    nodes = (
+        Node("x", Input((5,))),
+        Node("one", Linear(w1, np.zeros(4)), ("x",)),
+        Node("hidden", lif(4), ("one",)),
+        Node("two", Linear(w2, np.full(2, 0.1)), ("hidden",)),
+        Node("out", lif(2, "subtract"), ("two",)),
+    )
+    return Graph(nodes, ("out",))
+
+
+@pytest.fixture
+def chip(network: Graph) -> SpikingChip:
+    made = weave(network, Design(encoding=Rate(6)))
+    assert isinstance(made, SpikingChip)
+    return made
+
+
+@pytest.fixture
+def build(chip: SpikingChip, tmp_path: Path) -> Path:
+    return archive.save(chip, tmp_path / "build")
+
+
+def test_a_build_is_read_back_as_it_was(chip: SpikingChip, build: Path) -> None:
+    again = archive.load(build)
+    assert isinstance(again, SpikingChip)
+    assert again.plan.digest() == chip.plan.digest()
+    assert again.plan.stages[1].membranes == chip.plan.stages[1].membranes
+    trains = chip.plan.encode(X)
+    np.testing.assert_array_equal(again.simulate(trains).output, chip.simulate(trains).output)
+
+
+def test_what_asks_for_voltages_refuses_a_spiking_build(build: Path) -> None:
+    with pytest.raises(BuildError, match="expected a chip that answers with voltages, found one of spiking neurons"):
+        archive.load_static(build)
+
+
+def test_a_run_says_what_the_network_says(network: Graph, chip: SpikingChip, build: Path) -> None:
+    done = runs.simulate(build, DATA)
+    software = decide(run(network, chip.plan.encode(X)))
+    np.testing.assert_array_equal(done.evidence.software, software)
+    found = done.summary()
+    assert found["software_accuracy"] == np.mean(software == DATA.y)
+    assert found["energy_j"]["rows of s0"] > 0.0
+    assert (found["samples"], found["steps"], found["reused"]) == (6, 6, False)
+
+
+def test_a_run_is_kept_and_taken_up_again(build: Path) -> None:
+    first, again = runs.simulate(build, DATA), runs.simulate(build, DATA)
+    assert again.reused
+    assert {**again.summary(), "reused": False} == first.summary()
+    assert not runs.simulate(build, DATA, fresh=True).reused
+
+
+def test_ngspice_finds_the_same_spikes_in_the_written_netlist(build: Path, ngspice: str) -> None:
+    done = runs.verify(build, DATA, samples=2)
+    assert isinstance(done, runs.SpikesVerified)
+    assert done.ok, done.complaint
+    found = done.summary()
+    assert sum(found["spikes"].values()) > 10
+    assert max(found["membrane_error"].values()) < 2e-3
+    assert found["decision_agreement"] == 1.0
+
+
+def test_ngspice_notices_another_conductance_in_the_netlist(build: Path, ngspice: str) -> None:
+    path = build / archive.NETLIST
+    lines = path.read_text(encoding="ascii").splitlines()
+    first = next(k for k, line in enumerate(lines) if line.startswith("rd0_0 "))
+    name, a, b, ohms = lines[first].split()
+    # A hundredth of the weight's resistance: spikes where there were none.
+    lines[first] = f"{name} {a} {b} {float(ohms) / 100.0!r}"
+    path.write_text("\n".join(lines) + "\n", encoding="ascii")
+    done = runs.verify(build, DATA, samples=2)
+    assert not done.ok
+    assert done.complaint.startswith("the engines disagree: spikes differing by stage s0:")
+
+
+def test_the_page_shows_rasters_and_says_whether_spice_agrees(build: Path, tmp_path: Path) -> None:
+    runs.simulate(build, DATA)
+    page = runs.report(build, tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "not checked against SPICE" in page
+    assert "5 → 4 neurons → 2 neurons" in page
+    assert page.count("data:image/png;base64,") == 2
+    assert "<script" not in page
+
+
+def test_a_page_needs_a_run(build: Path, tmp_path: Path) -> None:
+    with pytest.raises(BuildError, match="nothing was simulated yet"):
+        runs.report(build, tmp_path / "page.html")
+
+
+def test_direct_values_are_shares_of_a_pulse(network: Graph) -> None:
+    chip = weave(network, Design(encoding=Direct(6)))
+    assert isinstance(chip, SpikingChip)
+    assert chip.plan.straight
+    with pytest.raises(DataError, match=r"expected shares of a pulse from 0 to 1, found 1\.5"):
+        chip.simulate(chip.plan.encode(np.full((1, 5), 1.5)))
+
+
+def test_given_trains_are_spikes(network: Graph) -> None:
+    chip = weave(network, Design(encoding=Given()))
+    assert isinstance(chip, SpikingChip)
+    with pytest.raises(DataError, match=r"expected spikes of 0 or 1, found 0\.5"):
+        chip.simulate(np.full((1, 3, 5), 0.5))
+
+
+def test_engines_without_time_are_refused(build: Path, chip: SpikingChip) -> None:
+    with pytest.raises(DesignError, match="expected native or ngspice, which run spiking chips, found 'vacask'"):
+        chip.simulate(chip.plan.encode(X), "vacask")
+    with pytest.raises(DesignError, match="expected ngspice, which runs spiking chips in time, found 'vacask'"):
+        runs.verify(build, DATA, engine="vacask")
+
+
+def test_too_little_time_is_told(build: Path, ngspice: str) -> None:
+    with pytest.raises(SimulationError, match=r"0\.05 s"):
+        runs.verify(build, DATA, samples=1, options={"time_limit": 0.05})
+
+
+def test_a_network_without_spikes_needs_calibration(perceptron: Graph) -> None:
+    with pytest.raises(DataError, match="expected calibration data, which sets the scales of a network without spikes"):
+        weave(perceptron)
+
+
+def test_the_command_line_takes_a_spiking_network_the_whole_way(
+    build: Path, tmp_path: Path, ohmweave: CommandLine
+) -> None:
+    np.savez(tmp_path / "six.npz", x=X, y=DATA.y)
+    done = ohmweave("simulate", str(build), "--data", f"npz:{tmp_path / 'six.npz'}", "--json")
+    assert done.code == 0
+    assert json.loads(done.out)["steps"] == 6
+    assert ohmweave("netlist", str(build), "-o", str(tmp_path / "nets")).code == 0
+    assert (tmp_path / "nets" / "chip.cir").stat().st_size > 1000
+    refused = ohmweave("netlist", str(build), "--stage", "s0")
+    assert refused.code == 2
+    assert "expected no stages: a spiking chip is one circuit" in refused.err
+    assert ohmweave("report", str(build)).code == 0
