@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from ohmweave.blocks.logic import HIGH, LOW, Gated, switch
 from ohmweave.blocks.spiking import NEURON_PORTS, Membrane
 from ohmweave.circuit import Behavioural, Capacitor, Cell, Instance, Resistor, Surface, Vccs, VoltageSource
 from ohmweave.errors import DesignError
+from ohmweave.simulate.compiled import compiled
 from ohmweave.units import Array, Unit, require
 
 __all__ = ["ClockedLif", "LifSoma"]
@@ -23,7 +24,8 @@ _COMPARATOR_OHM = 1e3
 # that a pulse lifts it next to nothing beyond them, with a corner so sharp that a held membrane does not creep.
 _DECISION = 0.1e-3
 _CLAMP_SIEMENS, _CLAMP_CORNER = 1e-2, 0.5e-6
-_LEAST_FARAD = 0.1e-15
+_LEAST_FARAD, _MOST_FARAD = 0.1e-15, 1e-9
+_OHMS = (1e3, 1e13)
 _GAINS = (1e-5, 20.0)
 _LEAKS = ("switched", "resistor")
 
@@ -91,10 +93,10 @@ class ClockedLif:
         u(t) = beta u(t-1) - reset + k (Q_p - Q_n) / (C_m V_theta),   spike where u(t) > 1.
 
     Leak: a capacitor C_lk = C_m (1 - beta) / beta is switched to the membrane and emptied in every step
-    (``switched``), or a resistor R = step / (C_m ln(1 / beta)) (``resistor``), whose droop between pulse and
-    comparison k and the packets of charge make up for; the mathematics takes it for a pulse of the clock's own width,
-    so that one that is w longer errs by w ln(1 / beta) / (2 step). Reset: a switch to ground, or a packet of charge
-    C_m V_theta.
+    (``switched``), or a resistor R = step / (C_m ln(1 / beta)) (``resistor``); with beta = 0, a switch to ground.
+    k and the packets of charge make up for what a resistor takes between the pulse and the comparison; the mathematics
+    takes that for a pulse of the clock's own width, so that one longer by w errs by w ln(1 / beta) / (2 step).
+    Reset: a switch to ground, or a packet of charge C_m V_theta.
 
     Args:
         c_m: membrane capacitance C_m, F.
@@ -152,8 +154,9 @@ class ClockedLif:
         """k = C_m V_theta / (Q d), Q in C into column p that shall be one threshold, d the droop of the pulse.
 
         Raises:
-            DesignError: copies that a current mirror cannot make.
+            DesignError: copies that a current mirror cannot make, a leak that no part has.
         """
+        self._require_leak(beta, clock)
         k = self.c_m * self.v_threshold / (per_unit * self.kept(beta, 0.0, clock, "pulse", clock.pulse))
         if not _GAINS[0] <= k <= _GAINS[1]:
             raise DesignError(
@@ -199,6 +202,8 @@ class ClockedLif:
     def _leak(self, membrane: Membrane, clock: Clocking, closing: Cell) -> list[Instance]:
         if membrane.beta == 1.0:
             return []
+        if membrane.beta == 0.0:
+            return [Instance("sl", closing, ("m", "0", "leak"))]
         if self.leak == "resistor":
             ohms = self._ohms(membrane.beta, clock) * (1.0 + membrane.mismatch[2])
             return [Instance("rl", Resistor(ohms), ("m", "0"))]
@@ -229,31 +234,45 @@ class ClockedLif:
         width = _width(clock, when)
         # Taken before the leak, a packet is to leak with the membrane.
         wanted = self.v_threshold * (1.0 if membrane.delay else membrane.beta)
+        if not wanted:
+            return 0.0
         return self.c_m * wanted / (self.kept(membrane.beta, 0.0, clock, when, width) * width)
 
     def _leak_farads(self, membrane: Membrane) -> float:
-        farads = self.c_m * (1.0 - membrane.beta) / membrane.beta
-        if farads < _LEAST_FARAD:
+        return self.c_m * (1.0 - membrane.beta) / membrane.beta * (1.0 + membrane.mismatch[2])
+
+    def _require_leak(self, beta: float, clock: Clocking) -> None:
+        if beta in {0.0, 1.0}:
+            return
+        if self.leak == "resistor":
+            part, unit, found, (least, most) = "resistor", "ohm", self._ohms(beta, clock), _OHMS
+        else:
+            part, unit, least, most = "capacitor", "F", _LEAST_FARAD, _MOST_FARAD
+            found = self.c_m * (1.0 - beta) / beta
+        if not least <= found <= most:
+            wrong = "raise" if (found < least) != (self.leak == "resistor") else "lower"
             raise DesignError(
-                f"expected a leak's capacitor of at least {_LEAST_FARAD:g} F, found {farads:.4g} F for beta = "
-                f"{membrane.beta:g}",
+                f"expected a leak's {part} from {least:g} to {most:g} {unit}, found {found:.4g} {unit} for beta = "
+                f"{beta:g}",
                 where="neuron",
-                remedy="raise neuron.c_m or train with a smaller beta",
+                remedy=f"{wrong} neuron.c_m or train with another beta",
             )
-        return farads * (1.0 + membrane.mismatch[2])
 
     def _ohms(self, beta: float, clock: Clocking) -> float:
         return clock.step / (self.c_m * math.log(1.0 / beta))
 
+    def _switched(self, beta: float) -> bool:
+        return self.leak == "switched" or beta == 0.0
+
     def decay(self, beta: float, deviation: float) -> float:
         """What is left of a membrane from one comparison to the next, where the leak is off by ``deviation``."""
-        if self.leak == "switched":
+        if self._switched(beta):
             return beta / (beta + (1.0 - beta) * (1.0 + deviation))
         return math.pow(beta, 1.0 / (1.0 + deviation))
 
     def kept(self, beta: float, deviation: float, clock: Clocking, when: str, width: float) -> float:
         """What is left at the next comparison of charge that comes at a clock, ``width`` (s) long."""
-        if self.leak == "switched":
+        if self._switched(beta):
             return self.decay(beta, deviation) if when == "reset" else 1.0
         rate = -math.log(self.decay(beta, deviation)) / clock.step
         wait = (clock.strobe - clock.phase(when).begin * clock.step) % clock.step - 0.5 * width
@@ -309,6 +328,31 @@ class LifSoma:
         v = np.clip(left + moved, -self.limit, self.limit) * (1.0 - self.deaf * spikes)
         return v, (v > self.level).astype(np.float64)
 
+    def scan(self, moved: Array) -> Array:
+        """Every step, as :class:`ohmweave.blocks.spiking.ScanningSoma`."""
+        spikes = np.empty(moved.shape)
+        _scan(moved, spikes, self.decay, self.level, self.packet, self.emptied, self.deaf, self.limit)
+        return spikes
+
+
+@compiled
+def _scan(moved: Any, spikes: Any, decay: Any, level: Any, packet: Any, emptied: Any, deaf: Any, limit: Any) -> None:
+    """Every step of every sample; ``moved`` becomes the membranes."""
+    samples, steps, neurons = moved.shape
+    before, fired = np.empty(neurons), np.empty(neurons)
+    for s in range(samples):
+        before[:] = 0.0
+        fired[:] = 0.0
+        for t in range(steps):
+            row, out = moved[s, t], spikes[s, t]
+            for j in range(neurons):
+                v = decay[j] * before[j] * (1.0 - emptied[j] * fired[j]) - packet[j] * fired[j] + row[j]
+                v = min(max(v, -limit[j]), limit[j]) * (1.0 - deaf[j] * fired[j])
+                before[j] = v
+                fired[j] = 1.0 if v > level[j] else 0.0
+            row[:] = before
+            out[:] = fired
+
 
 def _figures(neuron: ClockedLif, membrane: Membrane, clock: Clocking) -> tuple[float, ...]:
     more_p, more_n, deviation = membrane.mismatch
@@ -321,7 +365,7 @@ def _figures(neuron: ClockedLif, membrane: Membrane, clock: Clocking) -> tuple[f
         amps = neuron.packet(membrane, clock)
         packet = amps * width / neuron.c_m * neuron.kept(beta, deviation, clock, when, width)
     limit = neuron.v_limit
-    if neuron.leak == "resistor":
+    if neuron.leak == "resistor" and beta:
         end = clock.phase("pulse").end * clock.step
         limit *= neuron.decay(beta, deviation) ** ((clock.strobe - end) / clock.step)
     return (

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 from ohmweave.blocks.clocking import Clocking
 from ohmweave.circuit import Cell
 from ohmweave.units import Array
 
-__all__ = ["NEURON_PORTS", "ClockedNeuron", "LinearSoma", "Membrane", "RowDriver", "Soma"]
+__all__ = ["NEURON_PORTS", "ClockedNeuron", "LinearSoma", "Membrane", "RowDriver", "ScanningSoma", "Soma"]
 
 # p and n end the columns of positive and negative weights; spike is held from one comparison to the next.
 NEURON_PORTS = ("p", "n", "spike", "start", "leak", "discharge", "compare", "reset", "integrate")
@@ -83,6 +83,23 @@ class LinearSoma(Soma, Protocol):
 
     def advance(self, v: Array, spikes: Array, moved: Array) -> tuple[Array, Array]:
         """One step, as :meth:`step`, for what charges move the membranes by, shape [samples, neurons], V."""
+        ...
+
+
+@runtime_checkable
+class ScanningSoma(Protocol):
+    """Linear neurons that know a quicker way through all steps than one after the other."""
+
+    def scan(self, moved: Array) -> Array:
+        """Every step from empty membranes on, as :meth:`LinearSoma.advance`.
+
+        Args:
+            moved: what charges move the membranes by, shape [samples, steps, neurons], V; becomes the membranes at the
+                comparisons.
+
+        Returns:
+            Spikes, 0 or 1, same shape.
+        """
         ...
 
 

@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ohmweave.blocks.logic import HIGH
 from ohmweave.circuit import Cell
@@ -26,6 +28,8 @@ from ohmweave.units import Array
 
 __all__ = ["SpikingChip", "SpikingRun"]
 
+# Values that are looked at together, 1 MiB of single precision.
+_MOST_CHECKED = 2**18
 # A transient of a network takes minutes.
 _TIME_LIMIT = 3600.0
 
@@ -84,13 +88,13 @@ class SpikingChip:
         """Widths of the chip's pulses for samples of so many steps, [steps + delay of the last stage], s."""
         return self.plan.design.clock.widths(steps + max(self.plan.delays), chance(self.plan.design, "pulses"))
 
-    def fit(self, trains: Array) -> Array:
-        """Bring samples into [samples, steps, inputs].
+    def fit(self, trains: NDArray[Any]) -> NDArray[Any]:
+        """Bring samples into [samples, steps, inputs]; spikes may be of any numeric type and keep it.
 
         Raises:
             DataError: another number of inputs, values that are no spikes, or no samples.
         """
-        trains = np.asarray(trains, dtype=np.float64)
+        trains = np.asarray(trains)
         if trains.ndim < 3 or not len(trains) or int(np.prod(trains.shape[2:])) != self.plan.inputs:
             raise DataError(
                 f"expected spike trains of shape [samples, steps, {self.plan.inputs}], found {trains.shape}",
@@ -98,11 +102,18 @@ class SpikingChip:
                 remedy="encode the samples as spike trains",
             )
         trains = trains.reshape(*trains.shape[:2], -1)
-        fine = (trains >= 0.0) & (trains <= 1.0) if self.plan.straight else (trains == 0.0) | (trains == 1.0)
+        if trains.dtype.kind not in "buif":
+            trains = trains.astype(np.float64)
+        some = max(1, _MOST_CHECKED // trains[0].size)
+        for first in range(0, len(trains), some):
+            self._require_spikes(trains[first : first + some])
+        return trains
+
+    def _require_spikes(self, part: NDArray[Any]) -> None:
+        fine = (part >= 0) & (part <= 1) if self.plan.straight else (part == 0) | (part == 1)
         if not fine.all():
             wanted = "shares of a pulse from 0 to 1" if self.plan.straight else "spikes of 0 or 1"
-            raise DataError(f"expected {wanted}, found {trains[~fine][0]:g}", where="data", remedy="encode the samples")
-        return trains
+            raise DataError(f"expected {wanted}, found {part[~fine][0]:g}", where="data", remedy="encode the samples")
 
     def stream(
         self, trains: Array, *, membranes: bool = False, energy: bool = False
@@ -121,7 +132,8 @@ class SpikingChip:
         most, widths = self._stepper.most_samples(trains.shape[1]), self.widths(trains.shape[1])
         for first in range(0, len(trains), most):
             part = slice(first, min(first + most, len(trains)))
-            yield part, tuple(self._stepper.run(trains[part], widths, membranes=membranes, energy=energy))
+            some = np.ascontiguousarray(trains[part], dtype=np.float64)
+            yield part, tuple(self._stepper.run(some, widths, membranes=membranes, energy=energy))
 
     def simulate(
         self,

@@ -1,18 +1,19 @@
 """The native engine in time: membranes as state, arrays by their reduction, step by step for many samples at once.
 
-Stages run one after the other over all steps, since a stage's spikes drive only later ones: with linear devices and
-neurons one matrix product gives the charges of all steps. Stages with spikes of their own for inputs go step by step.
+Stages run one after the other over all steps, since a stage's spikes drive only later ones: the charges of all steps
+are there before its neurons begin. Stages with spikes of their own for inputs go step by step.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from ohmweave.blocks.spiking import LinearSoma, Soma
+from ohmweave.blocks.spiking import LinearSoma, ScanningSoma, Soma
 from ohmweave.simulate.native import Native
 from ohmweave.simulate.threads import one_thread_each
+from ohmweave.spiking.events import gather
 from ohmweave.spiking.plan import SpikingPlan, SpikingStage
 from ohmweave.spiking.population import INPUTS
 from ohmweave.spiking.synapses import Synapses
@@ -20,8 +21,9 @@ from ohmweave.units import Array
 
 __all__ = ["StageTrains", "Stepper"]
 
-# Values of the widest stage over all steps that are held at a time.
-_MOST_VALUES = 2**22
+Charges = Callable[[int, Array], tuple[Array, Array]]
+# Values of the widest stage over all steps that are held at a time: few enough for a processor's caches.
+_MOST_VALUES = 2**20
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,49 +107,55 @@ class Stepper:
                 yield StageTrains(spikes, scaled, joules)
 
     def _stage(self, index: int, stage: SpikingStage, read: Array, widths: Array) -> tuple[Array, Array]:
-        synapses, soma = self._stages[index]
-        moving = self._moving[index]
+        """Spikes, and membranes in V, each [samples, steps, neurons]."""
+        soma, moves = self._stages[index][1], self._moves(index, stage, read, widths)
+        if isinstance(soma, ScanningSoma) and isinstance(moves, np.ndarray) and not stage.recurrent:
+            return soma.scan(moves), moves
         samples, steps, _ = read.shape
-        spikes, volts = np.zeros((2, steps, samples, stage.outputs))
+        spikes, volts = np.empty((2, samples, steps, stage.outputs))
         v, spiked = soma.start(samples), np.zeros((samples, stage.outputs))
-        ahead = None if stage.recurrent or moving is None else self._all_moves(stage, read, moving, widths)
+        heard = stage.inputs + stage.bias_rows
         for t in range(steps):
-            if ahead is not None:
-                v, spiked = soma.advance(v, spiked, ahead[t])  # type: ignore[attr-defined]
+            if isinstance(moves, np.ndarray):
+                own = spiked @ self._moved_by(index)[heard:] * widths[t] if stage.recurrent else 0.0
+                v, spiked = soma.advance(v, spiked, moves[:, t] + own)  # type: ignore[attr-defined]
             else:
-                gates = _gates(stage, read[:, t], spiked)
-                width = np.full(samples, widths[t])
-                if moving is None:
-                    v, spiked = soma.step(v, spiked, synapses.charges(gates, width))
-                else:
-                    v, spiked = soma.advance(v, spiked, gates @ moving * widths[t])  # type: ignore[attr-defined]
-            spikes[t], volts[t] = spiked, v
-        return spikes.transpose(1, 0, 2), volts.transpose(1, 0, 2)
+                v, spiked = soma.step(v, spiked, moves(t, spiked))
+            spikes[:, t], volts[:, t] = spiked, v
+        return spikes, volts
 
-    @staticmethod
-    def _all_moves(stage: SpikingStage, read: Array, moving: Array, widths: Array) -> Array:
-        """What the charges of every step move membranes by, [steps, samples, neurons], V."""
-        samples, steps, inputs = read.shape
-        rows = np.ascontiguousarray(read.transpose(1, 0, 2)).reshape(-1, inputs)
-        # Rows that never spike need no product.
-        alive = np.flatnonzero(rows.any(axis=0))
-        moved = rows[:, alive] @ moving[alive] if len(alive) < 0.9 * inputs else rows @ moving[:inputs]
-        moved += moving[inputs : inputs + stage.bias_rows].sum(axis=0)
-        moves = moved.reshape(steps, samples, -1)
-        moves *= widths[:, None, None]
-        return moves
+    def _moves(self, index: int, stage: SpikingStage, read: Array, widths: Array) -> "Array | Charges":
+        """What charges of other neurons move membranes by, [samples, steps, neurons], V; or the charges of each step.
+
+        Charges take the step and the stage's own spikes.
+        """
+        synapses, moving = self._stages[index][0], self._moving[index]
+        if moving is not None:
+            always = moving[stage.inputs : stage.inputs + stage.bias_rows].sum(axis=0)
+            return gather(read, moving[: stage.inputs], always, widths)
+        samples, steps, _ = read.shape
+        if stage.recurrent:
+            return lambda t, own: synapses.charges(_gates(stage, read[:, t], own), np.full(samples, widths[t]))
+        # Charges that do not wait for spikes are solved at once.
+        gates = _gates(stage, read.reshape(samples * steps, -1), None)
+        into, out_of = (each.reshape(samples, steps, -1) for each in synapses.charges(gates, np.tile(widths, samples)))
+        return lambda t, own: (into[:, t], out_of[:, t])
+
+    def _moved_by(self, index: int) -> Array:
+        moving = self._moving[index]
+        assert moving is not None
+        return moving
 
     def _joules(self, index: int, stage: SpikingStage, read: Array, spikes: Array, widths: Array) -> Array:
-        synapses, _ = self._stages[index]
-        joules = np.zeros(len(read))
-        before = np.zeros_like(spikes[:, 0])
-        for t, width in enumerate(widths):
-            joules += width * synapses.powers(_gates(stage, read[:, t], before))
-            before = spikes[:, t]
-        return joules
+        gates = [_gates(stage, read[:, 0], np.zeros_like(spikes[:, 0]))]
+        gates += [_gates(stage, read[:, t], spikes[:, t - 1]) for t in range(1, read.shape[1])]
+        return np.asarray(self._stages[index][0].joules(np.stack(gates, axis=1), widths).sum(axis=1))
 
 
-def _gates(stage: SpikingStage, read: Array, own: Array) -> Array:
+def _gates(stage: SpikingStage, read: Array, own: Array | None) -> Array:
     """What every signal's rows are pulsed with in one step, [samples, signals]."""
-    parts = [read, np.ones((len(read), stage.bias_rows)), *([own] if stage.recurrent else [])]
+    parts = [read, np.ones((len(read), stage.bias_rows))]
+    if stage.recurrent:
+        assert own is not None
+        parts.append(own)
     return np.hstack(parts)

@@ -21,12 +21,15 @@ import numpy as np
 from ohmweave.bench import Bench
 from ohmweave.simulate.native import Native
 from ohmweave.spiking.circuit import synapses
+from ohmweave.spiking.events import squares
 from ohmweave.spiking.plan import SpikingPlan, SpikingStage
 from ohmweave.units import Array
 
 __all__ = ["Synapses"]
 
 _POINTS, _SHARES = np.polynomial.legendre.leggauss(3)
+# Where along an edge, as shares of its height.
+_HEIGHTS = tuple((0.5 * (1.0 + _POINTS)).tolist())
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,24 +52,24 @@ class Synapses:
         return self.plan.design.device.cell() is None
 
     @cached_property
-    def _solved(self) -> tuple[Array, Array, Array]:
-        """Column currents at rest, and what they change by a volt of every signal; the latter of drivers' currents too.
+    def _solved(self) -> tuple[Array, Array]:
+        """What the currents of columns and of drivers change by a volt of every signal.
 
-        Shapes [columns], A; [signals, columns] and [signals, signals], A/V.
+        Shapes [signals, columns] and [signals, signals], A/V.
         """
         count, v_read = self.stage.signals, self.plan.design.signal.v_read
         columns, rows = self._currents(np.vstack([np.zeros(count), v_read * np.eye(count)]))
-        return columns[0], (columns[1:] - columns[0]) / v_read, (rows[1:] - rows[0]) / v_read
+        return (columns[1:] - columns[0]) / v_read, (rows[1:] - rows[0]) / v_read
 
     @property
     def transfer(self) -> Array:
         """Column currents per volt of every signal's driver, linear devices, [signals, columns], A/V."""
-        return self._solved[1]
+        return self._solved[0]
 
     @property
     def loads(self) -> Array:
         """Currents of drivers (second index) per volt of drivers, linear devices, [signals, signals], A/V."""
-        return self._solved[2]
+        return self._solved[1]
 
     def charges(self, gates: Array, widths: Array) -> tuple[Array, Array]:
         """What comes into columns p and n beyond what comes at rest.
@@ -78,23 +81,51 @@ class Synapses:
         Returns:
             Each [samples, neurons], C.
         """
-        design = self.plan.design
-        v_read, edge = design.signal.v_read, design.clock.edge
         if self.linear:
-            charges = gates @ (v_read * self.transfer) * widths[:, None]
+            charges = gates @ (self.plan.design.signal.v_read * self.transfer) * widths[:, None]
         else:
-            at_rest = self._currents(np.zeros((1, gates.shape[1])))[0]
-            top = self._currents(v_read * gates)[0] - at_rest
-            charges = (widths[:, None] - edge) * top
-            for point, share in zip(_POINTS, _SHARES, strict=True):
-                charges += edge * share * (self._currents(0.5 * (1.0 + point) * v_read * gates)[0] - at_rest)
+            charges = self._over_pulse([columns - self._rest for columns, _ in self._tops(gates)], widths)
         return charges[:, 0::2], charges[:, 1::2]
 
-    def powers(self, gates: Array) -> Array:
-        """What the drivers deliver while rows are pulsed, shape [samples], W; ``gates`` as in :meth:`charges`."""
+    def joules(self, gates: Array, widths: Array) -> Array:
+        """What the drivers deliver in one pulse.
+
+        With linear devices t_pulse - t_edge / 3 times the power at its top: along edges the voltage squared is a third.
+
+        Args:
+            gates: spikes, or analog inputs' shares of a pulse, shape [samples, steps, signals].
+            widths: of the pulses, shape [steps], s.
+
+        Returns:
+            Shape [samples, steps], J.
+        """
+        v_read, edge = self.plan.design.signal.v_read, self.plan.design.clock.edge
+        if self.linear:
+            return v_read**2 * squares(gates, self.loads) * (widths - edge / 3.0)
+        flat, heights = gates.reshape(-1, gates.shape[2]), (1.0, *_HEIGHTS)
+        watts = [
+            height * v_read * np.einsum("si,si->s", flat, amps)[:, None]
+            for height, (_, amps) in zip(heights, self._tops(flat), strict=True)
+        ]
+        return self._over_pulse(watts, np.tile(widths, len(gates))).reshape(gates.shape[:2])
+
+    def _over_pulse(self, values: list[Array], widths: Array) -> Array:
+        """The integral over pulses of what is so large at the top and at the heights of the rule, [samples, any]."""
+        edge = self.plan.design.clock.edge
+        edges = sum(share * value for share, value in zip(_SHARES, values[1:], strict=True))
+        return np.asarray((widths[:, None] - edge) * values[0] + edge * edges)
+
+    def _tops(self, gates: Array) -> list[tuple[Array, Array]]:
+        """Currents as :meth:`_currents` at the pulse's top and at each height of the rule."""
         volts = self.plan.design.signal.v_read * gates
-        amps = volts @ self.loads if self.linear else self._currents(volts)[1]
-        return np.asarray(np.einsum("si,si->s", volts, amps))
+        columns, rows = self._currents(np.concatenate([volts, *(height * volts for height in _HEIGHTS)]))
+        parts = len(_HEIGHTS) + 1
+        return list(zip(np.split(columns, parts), np.split(rows, parts), strict=True))
+
+    @cached_property
+    def _rest(self) -> Array:
+        """Column currents at rest, [columns], A."""
+        return self._currents(np.zeros((1, self.stage.signals)))[0][0]
 
     def _currents(self, volts: Array) -> tuple[Array, Array]:
         """Into columns, [samples, columns], and out of the drivers, [samples, signals], A."""

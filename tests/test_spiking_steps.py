@@ -1,0 +1,224 @@
+"""The native engine in time: ideal parts are the network's own equations, and every spread moves what it should."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from ohmweave.blocks import ClockedLif, Clocking, PulseDriver
+from ohmweave.choices import ArrayChoice, SpikingChoice
+from ohmweave.design import Design
+from ohmweave.devices import Sinh
+from ohmweave.errors import DataError
+from ohmweave.graph import Graph, Input, Linear, Node
+from ohmweave.ops import LeakyIntegrateFire, RecurrentLeakyIntegrateFire
+from ohmweave.spiking import SpikingChip, plan_spiking, steps
+from ohmweave.temporal import trace
+from ohmweave.units import Array
+
+# Nothing of a chip but its mathematics: no wires, next to no resistances, membranes without limits.
+IDEAL = Design(
+    array=ArrayChoice(rows=4, cols=4, r_row=0.0, r_col=0.0),
+    neuron=ClockedLif(r_in=1e-6, v_limit=1e3),
+    synapse=PulseDriver(r_source=1e-6),
+)
+TILED = SpikingChoice("crossbar")
+RESETS = [("zero", True), ("zero", False), ("subtract", True), ("subtract", False), ("none", False), ("hold", True)]
+
+
+def one_layer(beta: float = 0.9, reset: str = "zero", *, inputs: int = 6, outputs: int = 5, seed: int = 0) -> Graph:
+    """Random weights without biases, thresholds of 1."""
+    weight = np.random.default_rng(seed).normal(0.0, 1.0, (outputs, inputs))
+    neurons = LeakyIntegrateFire(np.full(outputs, beta), np.ones(outputs), reset, False)
+    nodes = (Node("x", Input((inputs,))), Node("fc", Linear(weight, np.zeros(outputs)), ("x",)))
+    return Graph((*nodes, Node("lif", neurons, ("fc",))), ("lif",))
+
+
+def two_layers(rng: np.random.Generator, reset: tuple[str, bool], *, recurrent: bool, biased: bool) -> Graph:
+    """7-6-4 with thresholds, decays and recurrent weights of all kinds."""
+    nodes = [Node("x", Input((7,)))]
+    for k, (inputs, outputs) in enumerate(((7, 6), (6, 4))):
+        weight, bias = rng.normal(0.2, 1.0, (outputs, inputs)), rng.normal(0.0, 0.4, outputs) * biased
+        beta, threshold = rng.choice([0.0, 0.5, 0.9, 1.0], outputs), rng.uniform(0.5, 3.0, outputs)
+        op: LeakyIntegrateFire | RecurrentLeakyIntegrateFire = LeakyIntegrateFire(beta, threshold, *reset)
+        if recurrent:
+            own = rng.normal(0.0, 1.0, (outputs, outputs)) if k else rng.normal(0.0, 1.0, outputs)
+            op = RecurrentLeakyIntegrateFire(beta, threshold, own, rng.normal(0.0, 0.2, outputs), *reset)
+        nodes += [Node(f"fc{k}", Linear(weight, bias), (nodes[-1].name,)), Node(f"lif{k}", op, (f"fc{k}",))]
+    return Graph(tuple(nodes), ("lif1",))
+
+
+def spikes(seed: int, *shape: int) -> Array:
+    return (np.random.default_rng(seed).random(shape) < 0.4).astype(np.float64)
+
+
+def charges(chip: SpikingChip, x: Array) -> tuple[Array, Array]:
+    """Charge into columns p and n without wires or resistances, C, [samples, steps, neurons]."""
+    design, (stage,) = chip.plan.design, chip.plan.stages
+    (tile,) = stage.tiles
+    each = design.signal.v_read * design.clock.pulse * tile.g
+    return x @ each[:, 0::2], x @ each[:, 1::2]
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    seed=st.integers(0, 2**31),
+    reset=st.sampled_from(RESETS),
+    leak=st.sampled_from(["switched", "resistor"]),
+    tiled=st.booleans(),
+    recurrent=st.booleans(),
+    biased=st.booleans(),
+    straight=st.booleans(),
+)
+def test_ideal_parts_compute_the_network(
+    seed: int, reset: tuple[str, bool], leak: str, tiled: bool, recurrent: bool, biased: bool, straight: bool
+) -> None:
+    rng = np.random.default_rng(seed)
+    graph = two_layers(rng, reset, recurrent=recurrent, biased=biased)
+    x = rng.random((3, 9, 7)) if straight else spikes(seed, 3, 9, 7)
+    seen = trace(graph, x)
+    margins = [np.abs(seen.membranes[f"lif{k}"] - graph.node(f"lif{k}").op.threshold).min() for k in (0, 1)]  # type: ignore[attr-defined]
+    assume(min(margins) > 1e-4)
+    neuron = replace(IDEAL.neuron, leak=leak)
+    design = replace(IDEAL, neuron=neuron, spiking=TILED if tiled else SpikingChoice())
+    found = SpikingChip(plan_spiking(graph, design, straight=straight)).simulate(x)
+    for k in (0, 1):
+        np.testing.assert_array_equal(found.spikes[f"s{k}"], seen.values[f"lif{k}"])
+        wanted = seen.membranes[f"lif{k}"] / graph.node(f"lif{k}").op.threshold  # type: ignore[attr-defined]
+        np.testing.assert_allclose(found.membranes[f"s{k}"], wanted, rtol=0.0, atol=2e-5)
+
+
+def test_samples_in_parts_are_those_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = two_layers(np.random.default_rng(3), ("subtract", True), recurrent=True, biased=True)
+    chip, x = SpikingChip(plan_spiking(graph, IDEAL)), spikes(3, 7, 9, 7)
+    whole = chip.simulate(x, energy=True)
+    monkeypatch.setattr(steps, "_MOST_VALUES", 500)
+    parts = [part for part, _ in chip.stream(x)]
+    assert [(part.start, part.stop) for part in parts] == [(0, 2), (2, 4), (4, 6), (6, 7)]
+    again = chip.simulate(x, energy=True)
+    for name in ("s0", "s1"):
+        np.testing.assert_array_equal(again.spikes[name], whole.spikes[name])
+        np.testing.assert_allclose(again.membranes[name], whole.membranes[name], rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(again.joules[name], whole.joules[name], rtol=1e-12)
+
+
+def test_each_stage_has_its_own_part_of_the_pulses_jitter() -> None:
+    design = replace(IDEAL, clock=Clocking(jitter=0.1))
+    graph, x = one_layer(), spikes(1, 2, 9, 6)
+    chip = SpikingChip(plan_spiking(graph, design))
+    widths = chip.widths(9)
+    assert widths.std() > 0.05 * design.clock.pulse
+    seen = trace(graph, x * widths[:, None] / design.clock.pulse)
+    found = chip.simulate(x)
+    np.testing.assert_allclose(found.membranes["s0"], seen.membranes["lif"], rtol=0.0, atol=2e-5)
+    second = two_layers(np.random.default_rng(5), ("none", False), recurrent=False, biased=False)
+    deep = SpikingChip(plan_spiking(second, design))
+    widths, run = deep.widths(9), deep.simulate(spikes(5, 2, 9, 7))
+    fc, lif = second.node("fc1").op, second.node("lif1").op
+    moved = run.spikes["s0"] @ fc.weight.T / lif.threshold * widths[1:, None] / design.clock.pulse  # type: ignore[attr-defined]
+    membranes = run.membranes["s1"]
+    before = np.concatenate([np.zeros_like(membranes[:, :1]), membranes[:, :-1]], axis=1)
+    np.testing.assert_allclose(membranes, lif.beta * before + moved, rtol=0.0, atol=2e-5)  # type: ignore[attr-defined]
+
+
+def test_offsets_move_thresholds() -> None:
+    design = replace(IDEAL, neuron=replace(IDEAL.neuron, offset_spread=60e-3))
+    chip = SpikingChip(plan_spiking(one_layer(reset="none", outputs=40), design))
+    found, offsets = chip.simulate(spikes(2, 4, 20, 6)), [each.offset for each in chip.plan.stages[0].membranes]
+    assert np.std(offsets) == pytest.approx(60e-3, rel=0.3)
+    fires = found.membranes["s0"] > 1.0 + np.array(offsets) / design.neuron.v_threshold
+    np.testing.assert_array_equal(found.spikes["s0"], fires)
+    assert (fires != (found.membranes["s0"] > 1.0)).any()
+
+
+def test_each_copy_of_a_current_has_its_own_gain() -> None:
+    design = replace(IDEAL, neuron=replace(IDEAL.neuron, mirror_spread=0.1), array=replace(IDEAL.array, rows=64))
+    chip, x = SpikingChip(plan_spiking(one_layer(0.0, "none"), design)), spikes(4, 3, 5, 6)
+    membranes = chip.plan.stages[0].membranes
+    p, n = (np.array([1.0 + each.mismatch[k] for each in membranes]) for k in (0, 1))
+    assert np.abs(p - n).min() > 1e-3
+    into, out_of = charges(chip, x)
+    gain = np.array([each.gain for each in membranes]) / (design.neuron.c_m * design.neuron.v_threshold)
+    np.testing.assert_allclose(chip.simulate(x).membranes["s0"], gain * (p * into - n * out_of), rtol=1e-4, atol=2e-5)
+
+
+@pytest.mark.parametrize("leak", ["switched", "resistor"])
+def test_leaks_forget_as_fast_as_their_parts_say(leak: str) -> None:
+    design = replace(IDEAL, neuron=replace(IDEAL.neuron, leak=leak, leak_spread=0.1))
+    chip, x = SpikingChip(plan_spiking(one_layer(0.8, "none"), design)), np.zeros((1, 6, 6))
+    x[0, 0] = 1.0
+    more = 1.0 + np.array([each.mismatch[2] for each in chip.plan.stages[0].membranes])
+    assert np.std(more) > 0.01
+    keeps = 0.8 / (0.8 + 0.2 * more) if leak == "switched" else 0.8 ** (1.0 / more)
+    (u,) = chip.simulate(x).membranes["s0"]
+    np.testing.assert_allclose(u[1:] / u[:-1], np.tile(keeps, (5, 1)), rtol=1e-12)
+
+
+def test_membranes_are_held_within_their_limits() -> None:
+    design = replace(IDEAL, neuron=replace(IDEAL.neuron, v_limit=0.36))
+    graph, x = one_layer(reset="none", seed=1), spikes(6, 3, 30, 6)
+    seen, wanted = SpikingChip(plan_spiking(graph, design)).simulate(x).membranes["s0"], np.zeros((3, 5))
+    weight = graph.node("fc").op.weight  # type: ignore[attr-defined]
+    for t in range(30):
+        wanted = np.clip(0.9 * wanted + x[:, t] @ weight.T, -1.2, 1.2)
+        np.testing.assert_allclose(seen[:, t], wanted, rtol=0.0, atol=2e-5)
+    assert (np.abs(seen) == 1.2).sum() > 10
+
+
+def test_devices_with_a_curve_bring_the_charge_of_the_whole_pulse() -> None:
+    design = replace(IDEAL, device=Sinh(), clock=Clocking(edge=10e-9), array=replace(IDEAL.array, rows=64, cols=64))
+    graph = one_layer(0.0, "none", inputs=3, outputs=2)
+    chip, x = SpikingChip(plan_spiking(graph, design)), spikes(7, 2, 3, 3)
+    scale, clock = design.signal.v_read / 0.33, design.clock
+    # Of i = g v0 sinh(v / v0): the pulse's top, and both edges along which v rises evenly from 0 to v_read.
+    top = (clock.pulse - clock.edge) * np.sinh(scale) / scale
+    both_edges = 2.0 * clock.edge * (np.cosh(scale) - 1.0) / scale**2
+    into, out_of = charges(chip, x)
+    (stage,) = chip.plan.stages
+    gain = stage.membranes[0].gain / (design.neuron.c_m * design.neuron.v_threshold)
+    wanted = gain * (into - out_of) * (top + both_edges) / clock.pulse
+    np.testing.assert_allclose(chip.simulate(x).membranes["s0"], wanted, rtol=1e-5, atol=2e-5)
+
+
+@pytest.mark.parametrize("device", [IDEAL.device, Sinh(v0=100.0)], ids=["linear", "sinh"])
+def test_row_drivers_deliver_what_the_rows_take(device: Any) -> None:
+    design = replace(IDEAL, device=device)
+    chip, x = SpikingChip(plan_spiking(one_layer(), design)), spikes(8, 3, 4, 6)
+    clock, (stage,) = design.clock, chip.plan.stages
+    # Along an edge the voltage squared is a third of its top's in the mean, so that both edges take 2/3 of their time.
+    lasting = clock.pulse - clock.edge / 3.0
+    watts = design.signal.v_read**2 * x.sum(axis=1) @ np.nansum(stage.tiles[0].g, axis=1)
+    found = chip.simulate(x, energy=True, membranes=False)
+    np.testing.assert_allclose(found.joules["s0"], watts * lasting, rtol=1e-5)
+    assert found.membranes == {}
+
+
+def test_the_class_is_the_output_that_spikes_most_and_the_first_of_equals() -> None:
+    found = SpikingChip(plan_spiking(one_layer(), IDEAL)).simulate(spikes(9, 30, 8, 6))
+    counts = found.output.sum(axis=1)
+    np.testing.assert_array_equal(found.classes, counts.argmax(axis=1))
+    assert len(set(found.classes.tolist())) > 1
+
+
+@pytest.mark.parametrize(
+    ("shape", "value", "straight", "message"),
+    [
+        ((2, 4, 5), 0.0, False, "expected spike trains of shape [samples, steps, 6], found (2, 4, 5)"),
+        ((0, 4, 6), 0.0, False, "expected spike trains of shape [samples, steps, 6], found (0, 4, 6)"),
+        ((2, 6), 0.0, False, "expected spike trains of shape [samples, steps, 6], found (2, 6)"),
+        ((2, 4, 6), 0.5, False, "expected spikes of 0 or 1, found 0.5"),
+        ((2, 4, 6), np.nan, False, "expected spikes of 0 or 1, found nan"),
+        ((2, 4, 6), 1.5, True, "expected shares of a pulse from 0 to 1, found 1.5"),
+    ],
+)
+def test_samples_that_do_not_fit_are_refused(
+    shape: tuple[int, ...], value: float, straight: bool, message: str
+) -> None:
+    chip = SpikingChip(plan_spiking(one_layer(), IDEAL, straight=straight))
+    with pytest.raises(DataError) as refused:
+        chip.simulate(np.full(shape, value))
+    remedy = "encode the samples as spike trains" if "trains" in message else "encode the samples"
+    assert str(refused.value) == f"data: {message}; {remedy}"
