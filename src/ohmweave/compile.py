@@ -7,7 +7,6 @@ import numpy as np
 
 from ohmweave.chip import Chip
 from ohmweave.design import Design
-from ohmweave.encoders import Direct
 from ohmweave.errors import DataError, ModelError
 from ohmweave.frontend import from_module, load_model
 from ohmweave.graph import Graph
@@ -55,7 +54,7 @@ def compile(
         )
     chosen = design or Design.default()
     if graph.spiking:
-        return SpikingChip(plan_spiking(graph, chosen, straight=isinstance(chosen.encoding, Direct)))
+        return SpikingChip(plan_spiking(graph, chosen, straight=chosen.encoding.analog))
     if calibration is None:
         raise DataError(
             "expected calibration data, which sets the scales of a network without spikes, found none",

@@ -6,7 +6,7 @@ x is one value of a sample, s[t] its train at step t = 0 .. steps - 1.
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import prod
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.random import Generator
@@ -31,7 +31,12 @@ _MOST_VALUES = 2**23
 
 
 class Encoder(Protocol):
-    """Samples to trains."""
+    """Samples to trains.
+
+    Trains of an ``analog`` encoder have values of the samples' own in place of spikes.
+    """
+
+    analog: ClassVar[bool]
 
     @property
     def steps(self) -> int:
@@ -64,6 +69,8 @@ class Rate:
     Source: Eshraghian et al., Proc. IEEE 111, 2023, section "rate coding".
     """
 
+    analog: ClassVar[bool] = False
+
     steps: int = 25
 
     def __post_init__(self) -> None:
@@ -88,6 +95,8 @@ class Latency:
 
     Source: Eshraghian et al., Proc. IEEE 111, 2023, section "latency coding", its linear form.
     """
+
+    analog: ClassVar[bool] = False
 
     steps: int = 25
     least: float = 0.0
@@ -122,6 +131,8 @@ class Direct:
     Source: Rathi and Roy, "DIET-SNN", IEEE TNNLS 34, 2023, on direct input encoding.
     """
 
+    analog: ClassVar[bool] = True
+
     steps: int = 25
 
     def __post_init__(self) -> None:
@@ -142,6 +153,8 @@ class Given:
     Raises:
         DesignError: a negative number of steps. DataError, on encoding: samples that are no trains, or shorter.
     """
+
+    analog: ClassVar[bool] = False
 
     steps: int = 0
 
@@ -208,7 +221,7 @@ def _require_steps(steps: int, least: int) -> None:
 
 
 def _require_unit(x: Array) -> None:
-    bad = np.argwhere(~((x >= 0.0) & (x <= 1.0)).reshape(len(x), -1))
+    bad = np.argwhere(~((x >= 0.0) & (x <= 1.0)).reshape(len(x), prod(x.shape[1:])))
     if len(bad):
         sample, feature = bad[0]
         raise DataError(

@@ -19,7 +19,17 @@ from ohmweave.graph import Graph
 from ohmweave.layers import Lowered, lower
 from ohmweave.units import Array
 
-__all__ = ["Plan", "Stage", "Tile", "bound_activation", "chance", "pack_tile", "readout_of", "unpack_tile"]
+__all__ = [
+    "Plan",
+    "Stage",
+    "Tile",
+    "bound_activation",
+    "chance",
+    "check_tile",
+    "pack_tile",
+    "readout_of",
+    "unpack_tile",
+]
 
 Lines = NDArray[np.int64]
 _TILE_ARRAYS = ("rows", "cols", "target", "g")
@@ -105,7 +115,7 @@ class Stage:
         if not all(math.isfinite(value) and value > 0.0 for value in scales):
             raise ModelError(f"expected positive scales and resistors, found {scales}", where=f"stage {self.name}")
         for tile in self.tiles:
-            _check_tile(tile, f"tile {self.name}.{tile.name}")
+            check_tile(tile, f"tile {self.name}.{tile.name}")
 
     @property
     def devices(self) -> int:
@@ -118,7 +128,8 @@ class Stage:
         return self.outputs * self.positions
 
 
-def _check_tile(tile: Tile, where: str) -> None:
+def check_tile(tile: Tile, where: str) -> None:
+    """Refuse a tile whose arrays do not belong together or whose conductances are none; ModelError names it."""
     shape = (len(tile.rows), len(tile.cols))
     if tile.g.shape != shape or tile.target.shape != shape:
         raise ModelError(f"expected conductances of shape {shape}, found {tile.g.shape}", where=where)

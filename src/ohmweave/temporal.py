@@ -55,11 +55,18 @@ def run(graph: Graph, x: Array) -> Array:
     return np.concatenate([part.values[wanted] for part in _parts(graph, fit_trains(graph, x), {wanted}, ())])
 
 
-def trace(graph: Graph, x: Array) -> Trace:
-    """The values of every node and the membranes of all neurons; ``x`` and errors as for :func:`run`."""
-    neurons = [node.name for node in graph.nodes if isinstance(node.op, Stateful)]
-    parts = list(_parts(graph, fit_trains(graph, x), graph.shapes, neurons))
-    values = {name: np.concatenate([part.values[name] for part in parts]) for name in graph.shapes}
+def trace(graph: Graph, x: Array, names: Collection[str] | None = None) -> Trace:
+    """The values of nodes and the membranes of those that are neurons; ``x`` and errors as for :func:`run`.
+
+    Args:
+        graph: the network.
+        x: trains.
+        names: the nodes; all if not given.
+    """
+    wanted = list(graph.shapes) if names is None else list(names)
+    neurons = [name for name in wanted if isinstance(graph.node(name).op, Stateful)]
+    parts = list(_parts(graph, fit_trains(graph, x), wanted, neurons))
+    values = {name: np.concatenate([part.values[name] for part in parts]) for name in wanted}
     return Trace(values, {name: np.concatenate([part.membranes[name] for part in parts]) for name in neurons})
 
 

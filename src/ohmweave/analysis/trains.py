@@ -39,13 +39,15 @@ def agreement_of_trains(first: Array, second: Array) -> TrainAgreement:
         second: the same shape.
     """
     a, b = first > 0.5, second > 0.5
-    alone_a, alone_b = a & ~b, b & ~a
-    differing = int(np.count_nonzero(alone_a) + np.count_nonzero(alone_b))
-    for t in range(1, a.shape[1]):
-        # A spike answers for one a step earlier of the other, never for two.
-        for early, late in ((alone_a, alone_b), (alone_b, alone_a)):
-            paired = early[:, t - 1] & late[:, t]
-            early[:, t - 1] &= ~paired
-            late[:, t] &= ~paired
-    astray = int(np.count_nonzero(alone_a) + np.count_nonzero(alone_b))
+    differing = int(np.count_nonzero(a != b))
+    astray = 0
+    waiting = np.zeros((2, *a[:, 0].shape), dtype=bool)
+    for t in range(a.shape[1]):
+        # Earliest first: what waits since the last step takes the other's spike, if there is one, else it is lost.
+        now = np.stack([a[:, t], b[:, t]])
+        answered = waiting & now[::-1]
+        astray += int(np.count_nonzero(waiting & ~answered))
+        left = now & ~answered[::-1]
+        waiting = left & ~(left[0] & left[1])
+    astray += int(np.count_nonzero(waiting))
     return TrainAgreement(a.size, int(np.count_nonzero(a)), differing, astray)

@@ -1,17 +1,20 @@
 """What a clocked neuron is to the rest of a spiking chip."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, runtime_checkable
 
 from ohmweave.blocks.clocking import Clocking
 from ohmweave.circuit import Cell
+from ohmweave.errors import ModelError
 from ohmweave.units import Array
 
 __all__ = ["NEURON_PORTS", "ClockedNeuron", "LinearSoma", "Membrane", "RowDriver", "ScanningSoma", "Soma"]
 
 # p and n end the columns of positive and negative weights; spike is held from one comparison to the next.
 NEURON_PORTS = ("p", "n", "spike", "start", "leak", "discharge", "compare", "reset", "integrate")
+_RESETS = ("zero", "subtract", "hold", "none")
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,19 @@ class Membrane:
     delay: bool
     offset: float = 0.0
     mismatch: tuple[float, float, float] = (0.0, 0.0, 0.0)
+
+    def __post_init__(self) -> None:
+        numbers = (self.gain, self.beta, self.offset, *self.mismatch)
+        if not all(map(math.isfinite, numbers)) or self.gain <= 0.0 or not 0.0 <= self.beta <= 1.0:
+            raise ModelError(
+                f"expected a positive gain and a decay from 0 to 1, found {self.gain} and {self.beta}", where="neuron"
+            )
+        if self.reset not in _RESETS or min(self.mismatch) <= -1.0:
+            raise ModelError(
+                f"expected a reset of {', '.join(_RESETS)} and parts that are there, found {self.reset!r} and "
+                f"mismatches {self.mismatch}",
+                where="neuron",
+            )
 
     @property
     def reset_clock(self) -> str:
@@ -136,6 +152,11 @@ class ClockedNeuron(Protocol):
     @property
     def tolerance(self) -> float:
         """Share of spikes that the mathematics may place further than a step from the circuit's."""
+        ...
+
+    @property
+    def membrane_tolerance(self) -> float:
+        """Median distance of the mathematics' membranes from the circuit's that is to be expected, thresholds."""
         ...
 
     @property

@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ohmweave.analysis.trains import TrainAgreement
+from ohmweave.analysis.trains import TrainAgreement, agreement_of_trains
+from ohmweave.blocks.logic import HIGH
 from ohmweave.report.evidence import load_result, save_result
 from ohmweave.units import Array
 
@@ -18,7 +20,10 @@ Numbers = NDArray[np.int64]
 _RETRY_SIMULATE = "run ohmweave simulate --fresh again"
 _RETRY_VERIFY = "run ohmweave verify again"
 _FACTS = ("engine", "engine_version", "data", "samples", "steps", "seconds", "remarks", "key")
-_CHECK_FACTS = ("engine", "version", "samples", "seconds", "native_seconds", "tolerance", "netlist", "margin")
+_CHECK_FACTS = (
+    *("engine", "version", "samples", "seconds", "native_seconds"),
+    *("tolerance", "membrane_tolerance", "netlist", "margin"),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +145,8 @@ class SpikeCheck:
         stages: stage -> trains.
         seconds: wall time of the SPICE engine, s.
         native_seconds: of the native one, s.
-        tolerance: share of spikes that may be further than a step from the native engine's.
+        tolerance: share of spikes that may be further than a step from the native engine's; 0 lets none differ.
+        membrane_tolerance: median distance of the membranes that is allowed, thresholds.
         margin: smallest distance of a spike's voltage from the middle of the levels in SPICE, V.
         netlist: SHA-256 of the netlist that was run.
     """
@@ -152,8 +158,32 @@ class SpikeCheck:
     seconds: float
     native_seconds: float
     tolerance: float
+    membrane_tolerance: float
     margin: float
     netlist: str = ""
+
+    @cached_property
+    def agreement(self) -> dict[str, TrainAgreement]:
+        """Stage -> SPICE's spikes against the native engine's."""
+        return {name: agreement_of_trains(each.spikes, each.expected) for name, each in self.stages.items()}
+
+    @property
+    def share_astray(self) -> float:
+        """Spikes of all stages further than a step from the other engine's, as a share of SPICE's."""
+        found = list(self.agreement.values())
+        return sum(each.astray for each in found) / max(1, sum(each.spikes for each in found))
+
+    @property
+    def membrane_off(self) -> dict[str, float]:
+        """Stage -> median distance of the membranes, thresholds."""
+        return {n: float(np.median(np.abs(e.membranes - e.expected_membranes))) for n, e in self.stages.items()}
+
+    @property
+    def ok(self) -> bool:
+        """Whether no more spikes are astray than stated, membranes agree, and all spikes are decided."""
+        differing = sum(each.differing for each in self.agreement.values())
+        within = self.share_astray <= self.tolerance and (self.tolerance > 0.0 or not differing)
+        return within and self.margin > 0.5 * HIGH and max(self.membrane_off.values()) <= self.membrane_tolerance
 
     def save(self, directory: Path, stem: str, digest: str) -> Path:
         """Write ``<stem>.json`` and ``<stem>.npz``, each whole or not at all; returns the first."""

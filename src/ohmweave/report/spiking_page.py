@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from ohmweave.analysis.trains import agreement_of_trains
 from ohmweave.report import tables
 from ohmweave.report.page import fill
 from ohmweave.report.pictures import Picture, membrane_picture, raster_picture
@@ -58,10 +57,9 @@ def _network(plan: SpikingPlan) -> str:
 def _headline(check: SpikeCheck | None) -> dict[str, str]:
     if check is None:
         return {"verdict": "open", "mark": "–", "text": "This circuit was simulated, but not checked against SPICE."}
-    found = [agreement_of_trains(each.spikes, each.expected) for each in check.stages.values()]
+    found = list(check.agreement.values())
     spikes, differing, astray = (sum(getattr(f, name) for f in found) for name in ("spikes", "differing", "astray"))
-    good = astray <= check.tolerance * max(1, spikes) and (check.tolerance > 0.0 or not differing)
-    verdict, mark = ("good", "✓") if good else ("bad", "✗")
+    verdict, mark = ("good", "✓") if check.ok else ("bad", "✗")
     text = (
         f"{check.engine} {check.version} finds {spikes:,} spikes in the complete netlist of "
         f"{plural(check.samples, 'sample')}: {differing:,} places differ from the simulation, {astray:,} spikes by "
@@ -130,7 +128,7 @@ def _membranes(shown: Mapping[str, Trains]) -> Picture:
 def _check(check: SpikeCheck) -> dict[str, Any]:
     rows = []
     for name, each in check.stages.items():
-        found = agreement_of_trains(each.spikes, each.expected)
+        found = check.agreement[name]
         off = float(np.abs(each.membranes - each.expected_membranes).max())
         rows.append((name, f"{found.spikes:,}", f"{found.differing:,}", f"{found.astray:,}", f"{off:.2g}"))
     return {

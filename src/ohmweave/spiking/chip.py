@@ -95,7 +95,7 @@ class SpikingChip:
             DataError: another number of inputs, values that are no spikes, or no samples.
         """
         trains = np.asarray(trains)
-        if trains.ndim < 3 or not len(trains) or int(np.prod(trains.shape[2:])) != self.plan.inputs:
+        if trains.ndim < 3 or not trains.size or int(np.prod(trains.shape[2:])) != self.plan.inputs:
             raise DataError(
                 f"expected spike trains of shape [samples, steps, {self.plan.inputs}], found {trains.shape}",
                 where="data",

@@ -86,12 +86,14 @@ def _drivers(plan: SpikingPlan, index: int) -> Iterator[Instance]:
 
 
 def _route(far: int, hop_delay: float) -> Cell:
-    """A buffer and a wire that reaches half of a change after ``far`` hops' delay, ports in, out."""
+    """A wire between buffers that reaches half of a change after ``far`` hops' delay, ports in, out."""
     ohms = far * hop_delay / (np.log(2.0) * _ROUTE_FARAD)
     parts = (
         Instance("b", Vcvs(1.0), ("a", "0", "in", "0")),
-        Instance("r", Resistor(float(ohms)), ("a", "out")),
-        Instance("c", Capacitor(_ROUTE_FARAD), ("out", "0")),
+        Instance("r", Resistor(float(ohms)), ("a", "w")),
+        Instance("c", Capacitor(_ROUTE_FARAD), ("w", "0")),
+        # What the wire drives is not to add to its delay.
+        Instance("e", Vcvs(1.0), ("out", "0", "w", "0")),
     )
     return Cell(f"route{far}", ("in", "out"), parts, note=f"{far} hops of a spike between arrays")
 

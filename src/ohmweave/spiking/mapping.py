@@ -23,6 +23,7 @@ from ohmweave.wiring import stored
 __all__ = ["plan_spiking"]
 
 _MOST_BIAS_ROWS = 8
+_MOST_DEVIATIONS = 3.0
 
 
 def plan_spiking(graph: Graph, design: Design, *, straight: bool = False) -> SpikingPlan:
@@ -104,7 +105,16 @@ def _membranes(name: str, population: Population, k: float, design: Design) -> I
     """What each neuron has to be, its own chance included."""
     neuron, clock = design.neuron, design.clock
     per_unit = design.signal.v_read * clock.pulse * k
-    drawn = chance(design, f"{name}.neurons").standard_normal((len(population.beta), 4))
+    if _MOST_DEVIATIONS * neuron.offset_spread >= neuron.v_threshold:
+        raise DesignError(
+            f"expected offsets below a third of the threshold of {neuron.v_threshold:g} V, found a spread of "
+            f"{neuron.offset_spread:g} V",
+            where="neuron.offset_spread",
+            remedy='try offset_spread = "5 mV"',
+        )
+    normal = chance(design, f"{name}.neurons").standard_normal((len(population.beta), 4))
+    # Parts further off would not have been sold, and none is negative.
+    drawn = np.clip(normal, -_MOST_DEVIATIONS, _MOST_DEVIATIONS)
     spreads = np.array([neuron.offset_spread, neuron.mirror_spread, neuron.mirror_spread, neuron.leak_spread])
     for beta, (offset, *mismatch) in zip(population.beta.tolist(), (drawn * spreads).tolist(), strict=True):
         gain = neuron.gain(per_unit, beta, clock)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ohmweave.errors import DesignError
-from ohmweave.spiking.plan import SpikingPlan
+from ohmweave.spiking.plan import SpikingPlan, SpikingStage
 
 __all__ = ["check_routes", "hops", "places"]
 
@@ -30,28 +30,23 @@ def hops(plan: SpikingPlan, index: int) -> list[Numbers]:
     A neuron is at the first tile that has its columns; the chip's inputs and biases come to every array by themselves.
     """
     stage, where = plan.stages[index], places(plan)
-    found = []
-    for tile, here in zip(stage.tiles, where[index], strict=True):
-        distance = np.zeros(len(tile.rows), dtype=np.int64)
-        for row, signal in enumerate(tile.rows.tolist()):
-            home = _home(plan, index, signal, where)
-            distance[row] = 0 if home is None else int(np.abs(home - here).sum())
-        found.append(distance)
-    return found
+    home = np.full((stage.signals, 2), -1)
+    if stage.source >= 0:
+        home[: stage.inputs] = _homes(plan.stages[stage.source], where[stage.source])
+    if stage.recurrent:
+        home[stage.inputs + stage.bias_rows :] = _homes(stage, where[index])
+    return [
+        np.where(home[tile.rows, 0] < 0, 0, np.abs(home[tile.rows] - here).sum(axis=1))
+        for tile, here in zip(stage.tiles, where[index], strict=True)
+    ]
 
 
-def _home(plan: SpikingPlan, index: int, signal: int, where: list[Numbers]) -> Numbers | None:
-    stage = plan.stages[index]
-    if signal < stage.inputs:
-        owner, neuron = stage.source, signal
-    elif signal < stage.inputs + stage.bias_rows:
-        return None
-    else:
-        owner, neuron = index, signal - stage.inputs - stage.bias_rows
-    if owner < 0:
-        return None
-    first = next(t for t, tile in enumerate(plan.stages[owner].tiles) if 2 * neuron in tile.cols)
-    return np.asarray(where[owner][first])
+def _homes(stage: SpikingStage, where: Numbers) -> Numbers:
+    """Where each neuron of a stage stands: at the first tile with its columns, [neurons, 2]."""
+    homes = np.zeros((stage.outputs, 2), dtype=np.int64)
+    for tile, here in zip(reversed(stage.tiles), where[::-1], strict=True):
+        homes[tile.cols // 2] = here
+    return homes
 
 
 def check_routes(plan: SpikingPlan) -> None:
@@ -61,7 +56,7 @@ def check_routes(plan: SpikingPlan) -> None:
         DesignError: names the stage, the delay and what there is for it.
     """
     design = plan.design
-    if not design.spiking.tiled:
+    if not (design.spiking.tiled and design.spiking.hop_delay):
         return
     slack = _SLACK * design.clock.step
     for index, stage in enumerate(plan.stages):

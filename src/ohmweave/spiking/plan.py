@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -12,7 +12,8 @@ import numpy as np
 
 from ohmweave.blocks.spiking import Membrane
 from ohmweave.design import Design
-from ohmweave.floorplan import Tile, chance, pack_tile, unpack_tile
+from ohmweave.errors import DataError, ModelError
+from ohmweave.floorplan import Tile, chance, check_tile, pack_tile, unpack_tile
 from ohmweave.graph import Graph
 from ohmweave.spiking.population import INPUTS
 from ohmweave.units import Array
@@ -51,6 +52,22 @@ class SpikingStage:
     k: float
     membranes: tuple[Membrane, ...]
 
+    def __post_init__(self) -> None:
+        where = f"stage {self.name}"
+        if len(self.membranes) != self.outputs or min(self.inputs, self.outputs, len(self.tiles)) < 1:
+            raise ModelError(
+                f"expected inputs, arrays and a membrane for each of {self.outputs} neurons, found {self.inputs} "
+                f"inputs, {len(self.tiles)} arrays and {len(self.membranes)} membranes",
+                where=where,
+            )
+        if not (math.isfinite(self.k) and self.k > 0.0 and self.bias_rows >= 0):
+            raise ModelError(f"expected a positive scale, found {self.k}", where=where)
+        for tile in self.tiles:
+            check_tile(tile, f"tile {self.name}.{tile.name}")
+            beyond = tile.rows.max(initial=0) >= self.signals or tile.cols.max(initial=0) >= 2 * self.outputs
+            if beyond or min(tile.rows.min(initial=0), tile.cols.min(initial=0)) < 0:
+                raise ModelError("expected rows and columns of the stage, found others", where=f"{where}, {tile.name}")
+
     @property
     def signals(self) -> int:
         """Number of signals that drive rows."""
@@ -78,6 +95,15 @@ class SpikingPlan:
     stages: tuple[SpikingStage, ...]
     straight: bool
 
+    def __post_init__(self) -> None:
+        widths = [self.inputs, *(stage.outputs for stage in self.stages)]
+        for index, stage in enumerate(self.stages):
+            if not INPUTS <= stage.source < index or stage.inputs != widths[stage.source + 1]:
+                raise ModelError(
+                    f"expected an earlier stage of {stage.inputs} outputs as its source, found {stage.source}",
+                    where=f"stage {stage.name}",
+                )
+
     @property
     def inputs(self) -> int:
         """Number of the chip's inputs."""
@@ -103,8 +129,21 @@ class SpikingPlan:
 
     def encode(self, x: Array) -> Array:
         """The trains of samples, the same for the same samples, [samples, steps, inputs]; of x [samples, ...]."""
-        trains = self.design.encoding.encode(np.asarray(x, dtype=np.float64), chance(self.design, "encoding"))
-        return trains.reshape(*trains.shape[:2], -1)
+        return np.concatenate([trains for _, trains in self.parts(x, max(1, len(x)))])
+
+    def parts(self, x: Array, count: int) -> Iterator[tuple[slice, Array]]:
+        """Which samples, and their trains, ``count`` samples at a time; together they are :meth:`encode`.
+
+        Raises:
+            DataError: no samples, or samples that cannot be encoded.
+        """
+        if not len(x):
+            raise DataError("expected at least one sample, found none", where="data", remedy="give samples")
+        rng = chance(self.design, "encoding")
+        for first in range(0, len(x), count):
+            part = slice(first, min(first + count, len(x)))
+            trains = self.design.encoding.encode(np.asarray(x[part], dtype=np.float64), rng)
+            yield part, trains.reshape(*trains.shape[:2], -1)
 
     def digest(self) -> str:
         """Content hash of the network, the design, every conductance and every neuron."""
