@@ -365,3 +365,16 @@ OPTIONS = {
 def test_a_mistaken_option_is_told(arguments: tuple[str, ...], desk: Path, ohmweave: CommandLine) -> None:
     done = ohmweave("characterize", *arguments)
     assert (done.code, done.err) == (2, f"error: {OPTIONS[arguments]}\n")
+
+
+def test_transistors_are_verified_to_what_their_curves_are_good_for(
+    measured: Path, perceptron: Graph, ohmweave: CommandLine
+) -> None:
+    chip = weave(perceptron, Design.load("design.toml"), calibration=np.eye(3))
+    archive.save(chip, measured / "build")
+    np.savez(measured / "data.npz", x=np.eye(3), y=np.zeros(3, dtype=np.int64))
+    done = ohmweave("verify", "build", "--data", "npz:data.npz", "--samples", 2, "--json")
+    assert done.code == 0, done.err
+    said = json.loads(done.out)
+    assert (said["tolerance"], said["ok"]) == (1e-2, True)
+    assert said["max_relative_error"] < 2e-3

@@ -9,7 +9,7 @@ from typing import Any
 from ohmweave.analysis.deviation import Deviation, deviation
 from ohmweave.archive import CACHE, NETLIST, RESULTS, load
 from ohmweave.chip import Chip
-from ohmweave.devices import Device
+from ohmweave.design import Design
 from ohmweave.devices.file import FileDevice
 from ohmweave.errors import BuildError, DesignError
 from ohmweave.frontend import Data
@@ -25,6 +25,8 @@ __all__ = ["TOLERANCE", "Verified", "verify"]
 
 TOLERANCE = 1e-6
 _LARGEST_TOLERANCE = 1e-3
+# Op-amps of transistors are solved from measured curves.
+_TRANSISTORS = 1e-2
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +90,7 @@ def verify(
         samples: how many, from the first; of a sampled chip also the number of positions of each stage.
         engine: the engine to check against.
         tolerance: largest deviation allowed, relative to each stage's full scale; if not given 1e-6, with a
-            device of the user's 1e-3 or what its table may be off, whichever is less.
+            device of the user's 1e-3 or what its table may be off, whichever is less, with op-amps of transistors 1e-2.
         progress: told ("stages", how many are done, of how many) in sampled chips.
         options: further options of the engine (``time_limit``, ``executable``).
 
@@ -112,7 +114,7 @@ def verify(
             build, chip, data, samples=samples, engine=engine, tolerance=tolerance, progress=progress,
             options=options or {},
         )  # fmt: skip
-    tolerance = _usual(chip.plan.design.device) if tolerance is None else tolerance
+    tolerance = _usual(chip.plan.design) if tolerance is None else tolerance
     x, _ = first_samples(data, samples)
     if chip.plan.design.coupling.sampled:
         # A misspelt or missing engine is told before anything is computed.
@@ -132,7 +134,10 @@ def verify(
     return _verified(build, chip, spice.stage_volts, run.stage_volts, told, seconds, tolerance)
 
 
-def _usual(device: Device) -> float:
+def _usual(design: Design) -> float:
+    if design.opamp.supplied:
+        return _TRANSISTORS
+    device = design.device
     return min(_LARGEST_TOLERANCE, device.error) if isinstance(device, FileDevice) else TOLERANCE
 
 
