@@ -186,7 +186,7 @@ def _panels(found: Records, axes: Sequence[str], path: Path, *, tall: bool) -> N
             panel.set_xticks(x, [f"{value:g}" for value in x], rotation=45 if len(x) > 6 else 0)
             panel.minorticks_off()
             if panel is not grid[0][k]:
-                panel.set_ylim(bottom=0.0)
+                panel.set_ylim(0.0, 1.1 * panel.get_ylim()[1])
         title = title.partition(",")[0]
         grid[-1][k].set_xlabel(f"{title}, {unit}" if unit else title)
     for panel, label in zip(grid[:, 0], ("decided rightly, %", "power, mW", "settling, ns"), strict=False):
