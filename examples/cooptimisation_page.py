@@ -78,9 +78,11 @@ def winner(found: Records) -> dict[str, Any] | None:
 def numbers(found: Records, title: str) -> list[str]:
     """The table of all points in Markdown."""
     lines = [f"### {title}", ""]
-    lines += ["| varied | value | op-amps | images | software, % | circuit, % | lost, gained | gain | error, % |"]
+    lines += [
+        "| varied | value | op-amps | network, % | images | software, % | circuit, % | lost, gained | gain | error, % |"
+    ]
     lines[-1] += " sinks, µA | power, mW | settling, ns | energy, nJ |"
-    lines += ["|" + 13 * "---|"]
+    lines += ["|" + 14 * "---|"]
     return [*lines, *(_row(each) for each in found if each["axis"] in TITLES), ""]
 
 
@@ -91,6 +93,7 @@ def _row(record: Mapping[str, Any]) -> str:
         TITLES[record["axis"]][0],
         told(record),
         "transistors" if record["transistors"] else "finite",
+        f"{100.0 * record['network']:.2f}",
         f"{images}",
         *(f"{100.0 * record[name] / images:.2f}" for name in ("software", "circuit")),
         f"{record['lost']}, {record['gained']}",

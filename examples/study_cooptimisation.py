@@ -62,7 +62,7 @@ class Source:
 
 SOURCES: Mapping[str, Source] = MappingProxyType(
     {
-        "mnist": Source("MNIST", ((128,), (32,), (64,), (256,), (64, 64)), 10),
+        "mnist": Source("MNIST", ((128,), (32,), (64,), (64, 64)), 10),
         "digits": Source("digits", ((32,), (8,), (16,), (16, 16)), 60),
     }
 )
