@@ -78,9 +78,11 @@ def winner(found: Records) -> dict[str, Any] | None:
 def numbers(found: Records, title: str) -> list[str]:
     """The table of all points in Markdown."""
     lines = [f"### {title}", ""]
-    lines += ["| varied | value | op-amps | images | software, % | circuit, % | lost, gained | gain | error, % |"]
+    lines += [
+        "| varied | value | op-amps | network, % | images | software, % | circuit, % | lost, gained | gain | error, % |"
+    ]
     lines[-1] += " sinks, µA | power, mW | settling, ns | energy, nJ |"
-    lines += ["|" + 13 * "---|"]
+    lines += ["|" + 14 * "---|"]
     return [*lines, *(_row(each) for each in found if each["axis"] in TITLES), ""]
 
 
@@ -91,6 +93,7 @@ def _row(record: Mapping[str, Any]) -> str:
         TITLES[record["axis"]][0],
         told(record),
         "transistors" if record["transistors"] else "finite",
+        f"{100.0 * record['network']:.2f}",
         f"{images}",
         *(f"{100.0 * record[name] / images:.2f}" for name in ("software", "circuit")),
         f"{record['lost']}, {record['gained']}",
@@ -186,7 +189,7 @@ def _panels(found: Records, axes: Sequence[str], path: Path, *, tall: bool) -> N
             panel.set_xticks(x, [f"{value:g}" for value in x], rotation=45 if len(x) > 6 else 0)
             panel.minorticks_off()
             if panel is not grid[0][k]:
-                panel.set_ylim(bottom=0.0)
+                panel.set_ylim(0.0, 1.1 * panel.get_ylim()[1])
         title = title.partition(",")[0]
         grid[-1][k].set_xlabel(f"{title}, {unit}" if unit else title)
     for panel, label in zip(grid[:, 0], ("decided rightly, %", "power, mW", "settling, ns"), strict=False):

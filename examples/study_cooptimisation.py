@@ -62,7 +62,7 @@ class Source:
 
 SOURCES: Mapping[str, Source] = MappingProxyType(
     {
-        "mnist": Source("MNIST", ((128,), (32,), (64,), (256,), (64, 64)), 10),
+        "mnist": Source("MNIST", ((128,), (32,), (64,), (64, 64)), 10),
         "digits": Source("digits", ((32,), (8,), (16,), (16, 16)), 60),
     }
 )
@@ -359,7 +359,7 @@ def read_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--axes", nargs="+", choices=axes, default=axes)
     parser.add_argument("--images", type=int, default=100, help="test images for chips of transistors")
     parser.add_argument("--many", type=int, default=2000, help="test images for chips of finite op-amps")
-    parser.add_argument("--final", type=int, default=1000, help="test images for the best chip; 0 leaves it out")
+    parser.add_argument("--final", type=int, default=500, help="test images for the best chip; 0 leaves it out")
     parser.add_argument("--whole", type=int, default=len(WHOLE), help="whole netlists that go through ngspice")
     parser.add_argument("--output", type=Path, default=ROOT / "docs" / "studies" / "co-optimisation")
     parser.add_argument("--cache", type=Path, default=ROOT / "build" / "co-optimisation", help="weights and op-amps")
