@@ -142,6 +142,29 @@ def test_a_loop_over_steps_in_the_forward_pass() -> None:
     same(graph, np.repeat(still.double().numpy()[:, np.newaxis], STEPS, axis=1), wanted)
 
 
+def test_spikes_put_into_a_tensor_for_all_steps() -> None:
+    net = louder(Prepared())
+    still = torch.rand(SAMPLES, 8)
+    with torch.no_grad():
+        wanted = net(still).numpy().swapaxes(0, 1)
+    same(from_module(net), np.repeat(still.double().numpy()[:, np.newaxis], STEPS, axis=1), wanted)
+
+
+def test_what_does_not_change_from_step_to_step_may_be_made_once() -> None:
+    net = louder(Once())
+    still = torch.rand(SAMPLES, 8)
+    with torch.no_grad():
+        wanted = net(still).numpy().swapaxes(0, 1)
+    same(from_module(net), np.repeat(still.double().numpy()[:, np.newaxis], STEPS, axis=1), wanted)
+
+
+def test_trains_with_their_samples_first() -> None:
+    net = louder(SamplesFirst(), 1.0)
+    x = trains(8)
+    with torch.no_grad():
+        same(from_module(net), x, net(torch.from_numpy(x).float()).numpy())
+
+
 def test_pictures_branches_and_folded_batch_normalisation() -> None:
     net = louder(Pictures())
     net.fc.weight.data -= 0.2
@@ -221,6 +244,76 @@ class Backwards(nn.Module):
         spk, mem = self.lif(self.fc(x))
         spk, mem = self.lif(self.fc(spk), mem)
         return spk
+
+
+class Late(Tutorial):
+    """The second layer hears the first one a step late, on the way round its own loop."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        mem1, mem2 = self.lif1.init_leaky(), self.lif2.init_leaky()
+        spk1, mem1 = self.lif1(self.fc1(x), mem1)
+        for _ in range(3):
+            spk2, mem2 = self.lif2(self.fc2(spk1), mem2)
+            before = spk1
+            spk1, mem1 = self.lif1(self.fc1(x), mem1)
+            spk1 = before
+        return spk2
+
+
+class Halved(Tutorial):
+    """Changes membranes by hand."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        mem1 = self.lif1.init_leaky()
+        for _ in range(3):
+            spk1, mem1 = self.lif1(self.fc1(x), mem1)
+            mem1 = mem1 / 2
+        return spk1
+
+
+class Prepared(Tutorial):
+    """Puts its spikes into a tensor made before, and copies its states."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        mem1 = self.lif1.init_leaky()
+        out = torch.zeros(STEPS, x.size(0), 7)
+        for step in range(STEPS):
+            spk1, mem1 = self.lif1(self.fc1(x), mem1.clone().detach())
+            out[step] = spk1
+        return out
+
+
+class Once(Tutorial):
+    """The first layer's sums of a still image, made once for all steps."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        mem1, current = self.lif1.init_leaky(), self.fc1(x)
+        out = []
+        for _ in range(STEPS):
+            spk1, mem1 = self.lif1(current + current, mem1)
+            out.append(spk1)
+        return torch.stack(out)
+
+
+class TimeReversed(Tutorial):
+    """Reads its steps from the last to the first."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        mem1 = self.lif1.init_leaky()
+        for step in reversed(range(x.size(0))):
+            spk1, mem1 = self.lif1(self.fc1(x[step]), mem1)
+        return spk1
+
+
+class SamplesFirst(Tutorial):
+    """Takes trains as they are stored, [samples, steps, ...]."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        mem1, out = self.lif1.init_leaky(), []
+        for step in range(x.size(1)):
+            spk1, mem1 = self.lif1(self.fc1(x[:, step, :]), mem1)
+            out.append(spk1)
+        return torch.stack(out, dim=1)
 
 
 class Reordered(nn.Module):
@@ -311,12 +404,28 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], str]] = {
     ),
     "a layer at two places": (
         Backwards, (4,),
-        "layer 'fc': expected one source at every step, found 'x' and 'lif'; give every place of the network a layer "
-        "of its own, and no value of an earlier step but to RLeaky",
+        "layer 'fc': expected it to read 'lif' at the same step, 2, found step 1; give every place of the network a "
+        "layer of its own, and no value of an earlier step but to RLeaky",
+    ),
+    "steps in another order": (
+        TimeReversed, (8,),
+        "layer 'fc1': expected it to read whole samples of the input, step by step, found parts or another order; "
+        f"{ONLY}",
+    ),
+    "a value of an earlier step": (
+        Late, (8,),
+        "layer 'fc2': expected it to read 'lif1' at the same step, 2, found step 1; give every place of the network a "
+        "layer of its own, and no value of an earlier step but to RLeaky",
+    ),
+    "states changed by hand": (
+        Halved, (8,),
+        "layer 'lif1': expected states of its own that begin at 0 and go from step to step as they are, found changed "
+        "ones, or those of another step; begin with init_leaky(), and leave them to the neurons",
     ),
     "an input in another order": (
         Reordered, (4,),
-        f"layer 'fc': expected it to read whole samples of the input, found parts or another order; {ONLY}",
+        f"layer 'fc': expected it to read whole samples of the input, step by step, found parts or "
+        f"another order; {ONLY}",
     ),
     "no spikes": (
         Membranes, (8,),

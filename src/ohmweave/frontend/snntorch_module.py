@@ -12,12 +12,11 @@ from dataclasses import dataclass, field, replace
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ohmweave.errors import ModelError
 from ohmweave.frontend.snntorch_layers import NEURONS, layer_op, refuse
+from ohmweave.frontend.tidy import tidy
 from ohmweave.graph import Graph, Node
-from ohmweave.ops import Add, BatchNorm, Conv, Flatten, Identity, Input, Linear, Op, Shape
+from ohmweave.ops import Add, Flatten, Input, Op, Shape
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -38,10 +37,13 @@ _UNIT = 2.0**-20
 
 @dataclass(frozen=True)
 class _Label:
-    """What a tensor is: the value of a node, its neurons' state, or many steps of it in one tensor."""
+    """What a tensor is: a node's value at a step, its neurons' state behind it, or something made of these."""
 
     node: str
     kind: str = "value"
+    step: int = 0
+    # Without memory, and from an input that is the same at every step: so it is itself.
+    still: bool = False
 
 
 @dataclass
@@ -55,6 +57,8 @@ class _Tape:
     # Tensors kept alive, so that no other takes the place by which one is known.
     kept: list[Any] = field(default_factory=list)
     joined: dict[tuple[str, ...], str] = field(default_factory=dict)
+    # How often each layer has been called: its step.
+    calls: dict[str, int] = field(default_factory=dict)
 
     def label(self, tensor: Any) -> _Label | None:
         """What a tensor holds, if anything of the network's."""
@@ -142,14 +146,14 @@ def _tape(example: "Tensor", shape: Shape) -> _Tape:
 def _graph(module: "nn.Module", tape: _Tape, result: Any) -> Graph:
     """What the tape holds, up to the layer whose spikes the module returned."""
     wanted = _first(result, tape)
-    if wanted is None or wanted.kind == "state":
+    if wanted is None or wanted.kind in ("state", "membranes"):
         found = "none" if wanted is None else f"the membranes of {wanted.node!r}"
         raise ModelError(
             f"expected the forward pass to return a layer's spikes first, found {found}",
             where=type(module).__name__,
             remedy="return the spikes, before any membranes",
         )
-    return _tidy(Graph(tuple(tape.nodes.values()), (wanted.node,)))
+    return tidy(Graph(tuple(tape.nodes.values()), (wanted.node,)))
 
 
 def _first(result: Any, tape: _Tape) -> _Label | None:
@@ -228,9 +232,10 @@ def _watched(module: "nn.Module", tape: _Tape) -> Iterator[None]:
 
 def _called(tape: _Tape, name: str, layer: Any, args: tuple[Any, ...], result: Any) -> None:
     """A layer's call: a node at its first, the same sources at every later one."""
-    source = _source(tape, name, args[0])
     for state in args[1:]:
         _check_state(tape, name, state)
+    step = tape.calls[name] = tape.calls.get(name, 0) + 1
+    source, still = _source(tape, name, args[0], step)
     first, *states = result if isinstance(result, tuple) else (result,)
     if name not in tape.nodes:
         op = layer_op(name, layer, tape.shapes[source])
@@ -243,34 +248,48 @@ def _called(tape: _Tape, name: str, layer: Any, args: tuple[Any, ...], result: A
             f"expected one source at every step, found {tape.nodes[name].inputs[0]!r} and {source!r}",
             "give every place of the network a layer of its own, and no value of an earlier step but to RLeaky",
         )
-    tape.put(first, _Label(name))
-    for state in states if type(layer).__name__ in NEURONS else ():
+    neurons = type(layer).__name__ in NEURONS
+    tape.put(first, _Label(name, step=step, still=still and not neurons))
+    for state in states if neurons else ():
         # Recurrent neurons take their own spikes back as a state.
         if state is not first:
-            tape.put(state, _Label(name, "state"))
+            tape.put(state, _Label(name, "state", step))
 
 
-def _source(tape: _Tape, name: str, tensor: Any) -> str:
+def _source(tape: _Tape, name: str, tensor: Any, step: int) -> tuple[str, bool]:
+    """The node whose value at this step a layer reads, and whether that is the same at every step."""
     label = tape.label(tensor)
     if label is None or label.kind != "value":
         found = "a value that no layer makes" if label is None else f"the {label.kind} of {label.node!r}"
         raise refuse(name, f"expected it to read a layer's output or the input, found {found}", _between_layers())
-    if label.node == _INPUT and not _in_order(tensor, tape.example, prod(tape.shapes[_INPUT])):
+    if label.node == _INPUT:
+        return _INPUT, _whole(tape, name, tensor, step)
+    if label.step != step and not label.still:
         raise refuse(
-            name, "expected it to read whole samples of the input, found parts or another order", _between_layers()
+            name,
+            f"expected it to read {label.node!r} at the same step, {step}, found step {label.step}",
+            "give every place of the network a layer of its own, and no value of an earlier step but to RLeaky",
         )
-    return label.node
+    return label.node, label.still
 
 
-def _in_order(tensor: Any, example: Any, values: int) -> bool:
-    """Whether a tensor holds nothing but whole samples of the example."""
-    if tensor.numel() % values:
-        return False
-    rows = tensor.reshape(-1, values)
+def _whole(tape: _Tape, name: str, tensor: Any, step: int) -> bool:
+    """Whether a tensor is the whole input, not one step of it; anything else is refused."""
+    values = prod(tape.shapes[_INPUT])
+    *lead, samples = (1, *tape.example.shape)[: tape.example.ndim + 1 - len(tape.shapes[_INPUT])]
+    numbers = tensor.reshape(-1, values) / _UNIT if not tensor.numel() % values else tensor.new_zeros(1, 1)
     # Numbers count up by one through the example, and a sample begins at a multiple of its size.
-    numbers = rows / _UNIT
-    steps_of_one = bool((numbers[:, 1:] - numbers[:, :-1] == 1.0).all())
-    return steps_of_one and bool((numbers[:, 0] % values == 0).all()) and bool(numbers.max() < example.numel())
+    ordered = bool((numbers == numbers[:, :1] + numbers.new_tensor(range(numbers.shape[1]))).all())
+    rows = [int(row) for row in numbers[:, 0] // values] if ordered and not (numbers[:, 0] % values).any() else []
+    every = list(range(prod(lead) * samples))
+    steps_first, samples_first = every[(step - 1) * samples :][:samples], every[step - 1 :: samples]
+    if rows == every or (rows and rows in ([step - 1], steps_first, samples_first)):
+        return rows == every
+    raise refuse(
+        name,
+        "expected it to read whole samples of the input, step by step, found parts or another order",
+        _between_layers(),
+    )
 
 
 def _check_state(tape: _Tape, name: str, state: Any) -> None:
@@ -278,9 +297,18 @@ def _check_state(tape: _Tape, name: str, state: Any) -> None:
     if state is None or not hasattr(state, "dtype"):
         return
     label = tape.label(state)
-    if (label is None and bool((state != 0).any())) or (label is not None and label.node != name):
-        found = "values other than 0" if label is None else f"those of {label.node!r}"
-        raise refuse(name, f"expected states of its own that begin at 0, found {found}", "begin with init_leaky()")
+    if label is None:
+        found = "values other than 0" if bool((state != 0).any()) else ""
+    else:
+        found = "" if label.node == name else f"those of {label.node!r}"
+        if not found and (label.kind not in ("state", "value") or label.step != tape.calls.get(name)):
+            found = "changed ones, or those of another step"
+    if found:
+        raise refuse(
+            name,
+            f"expected states of its own that begin at 0 and go from step to step as they are, found {found}",
+            "begin with init_leaky(), and leave them to the neurons",
+        )
 
 
 def _between_layers() -> str:
@@ -290,31 +318,38 @@ def _between_layers() -> str:
 def _between(tape: _Tape, func: str, args: Any, kwargs: Any, result: Any) -> None:
     """A function of torch outside all layers."""
     given = [label for label in map(tape.label, _tensors((*args, *kwargs.values()))) if label is not None]
-    results = _tensors((result,))
+    # Into a tensor for all steps, which it does not return.
+    results = _tensors((args[0],)) if func == "__setitem__" else _tensors((result,))
     if not given or not results or func in ("__get__", "__set__", *_FRESH):
         return
     label = given[0]
-    if func in _GATHERS and len(set(given)) == 1:
-        made = replace(label, kind="state" if label.kind == "state" else "history")
-    elif label.kind != "value" or (func in _PARTS and label.node == _INPUT) or func in _COPIES:
+    if func in _COPIES or (func in _PARTS and label == _Label(_INPUT)):
         made = label
-    elif func in _SUMS and len(given) == 2:
-        made = _Label(_joined(tape, Add(), (given[0].node, given[1].node), "add"))
-    elif func in _MOVES and len(given) == 1 and results[0].ndim == 2 and len(results) == 1:
-        flat = (prod(tape.shapes[label.node]),)
-        whole = results[0].shape[1] == flat[0]
-        if not whole:
-            raise refuse(
-                label.node, f"expected all its values in one row, found {tuple(results[0].shape)}", "flatten it"
-            )
-        same = tape.shapes[label.node] == flat
-        made = label if same else _Label(_joined(tape, Flatten(), (label.node,), "flatten"))
+    elif label.kind != "value" or (func in (*_GATHERS, "__setitem__") and len({one.node for one in given}) == 1):
+        made = replace(label, kind="membranes" if label.kind in ("state", "membranes") else "history")
     else:
+        made = _moved(tape, func, given, results)
+    for tensor in results:
+        tape.put(tensor, made)
+
+
+def _moved(tape: _Tape, func: str, given: list[_Label], results: list[Any]) -> _Label:
+    """What a function of values at one step makes, where it is one that is read."""
+    label = given[0]
+    steps = {one.step for one in given if not one.still}
+    if func in _SUMS and len(given) == 2 and len(steps) < 2:
+        node = _joined(tape, Add(), (given[0].node, given[1].node), "add")
+        return _Label(node, step=max(steps, default=label.step), still=not steps)
+    if func not in _MOVES or len(given) != 1 or len(results) != 1 or results[0].ndim != 2:
         raise refuse(
             label.node, f"expected its value to go to a layer, found torch's {func!r} of it", _between_layers()
         )
-    for tensor in results:
-        tape.put(tensor, made)
+    flat = (prod(tape.shapes[label.node]),)
+    if results[0].shape[1:] != flat:
+        raise refuse(label.node, f"expected all its values in one row, found {tuple(results[0].shape)}", "flatten it")
+    if tape.shapes[label.node] == flat:
+        return label
+    return replace(label, node=_joined(tape, Flatten(), (label.node,), "flatten"))
 
 
 def _tensors(values: Any) -> list[Any]:
@@ -338,49 +373,3 @@ def _joined(tape: _Tape, op: Op, sources: tuple[str, ...], name: str) -> str:
         tape.add(label, op, sources)
         tape.joined[key] = label
     return tape.joined[key]
-
-
-def _tidy(graph: Graph) -> Graph:
-    """What the output depends on, batch normalisations folded into weights that nobody else reads."""
-    wanted, live = set(graph.outputs), list[Node]()
-    for node in reversed(graph.nodes):
-        if node.name in wanted:
-            wanted.update(node.inputs)
-            live.insert(0, node)
-    # Identities first: then every reader is known by what it really reads.
-    nodes, names = dict[str, Node](), dict[str, str]()
-    for node in live:
-        sources = tuple(names[name] for name in node.inputs)
-        names[node.name] = sources[0] if isinstance(node.op, Identity) else node.name
-        if not isinstance(node.op, Identity):
-            nodes[node.name] = Node(node.name, node.op, sources)
-    outputs = tuple(names[name] for name in graph.outputs)
-    for name in list(nodes):
-        nodes, outputs = _without(nodes[name], nodes, outputs)
-    return Graph(tuple(nodes.values()), outputs)
-
-
-def _without(norm: Node, nodes: dict[str, Node], outputs: tuple[str, ...]) -> tuple[dict[str, Node], tuple[str, ...]]:
-    """The nodes with a batch normalisation folded into the layer before it, where it is one and can be."""
-    before = nodes[norm.inputs[0]] if norm.inputs else norm
-    readers = sum(before.name in node.inputs for node in nodes.values()) + (before.name in outputs)
-    if not isinstance(norm.op, BatchNorm) or not isinstance(before.op, Linear | Conv) or readers > 1:
-        return nodes, outputs
-
-    def named(names: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(before.name if name == norm.name else name for name in names)
-
-    folded = {before.name: _fold(before.op, norm.op)}
-    kept = (
-        Node(node.name, folded.get(node.name, node.op), named(node.inputs))
-        for node in nodes.values()
-        if node.name != norm.name
-    )
-    return {node.name: node for node in kept}, named(outputs)
-
-
-def _fold(layer: Linear | Conv, norm: BatchNorm) -> Linear | Conv:
-    """W' = f W and b' = f (b - mean) + shift with f = scale / sqrt(variance + epsilon), channel by channel."""
-    factor = norm.scale / np.sqrt(norm.variance + norm.epsilon)
-    weight = layer.weight * factor.reshape(-1, *[1] * (layer.weight.ndim - 1))
-    return replace(layer, weight=weight, bias=factor * (layer.bias - norm.mean) + norm.shift)
