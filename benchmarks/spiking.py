@@ -167,7 +167,8 @@ def _heading(weights: Path, chips: dict[str, SpikingChip]) -> list[str]:
     return [
         f"{weights.stem}: {plan.devices:,} memristors, {plan.neurons} neurons, {ENCODING.encoder.steps} steps; "
         f"wires of {choice.r_row:g} ohm a segment, {arrays['layer']} arrays by layer, {arrays['crossbar']} of at most "
-        f"{choice.rows} x {choice.cols} by crossbar; spared: " + ", ".join(f"array.{k} = {v}" for k, v in SPARED.items())
+        f"{choice.rows} x {choice.cols} by crossbar; spared: "
+        + ", ".join(f"array.{k} = {v}" for k, v in SPARED.items())
     ]
 
 

@@ -22,7 +22,7 @@ __all__ = ["LOAD", "Steps", "characterize_neuron", "measure"]
 
 _GAIN, _GAINS, _BETA = 0.15, (0.02, 0.05, 0.1, 0.2, 0.4), 0.9
 # Of the tables: membranes, V, and currents in units of the design current.
-_VOLTS = np.linspace(-0.54, 0.54, 41)
+_VOLTS = np.linspace(LOW, HIGH, 45)
 _CURRENTS = np.array([-0.03, 0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0])
 _OHMS = 1e3
 # What the array puts on a column beside its current, S.
