@@ -3,11 +3,12 @@
 The networks of examples/train_spiking_digits.py (64-32-10) and train_spiking_mnist.py (784-128-10), 25 steps of spikes
 by chance, in the default design: wires of 1 ohm a segment, resistances of 10 ohm in drivers and column ends, either
 microarchitecture; and by layer once more with columns grounded at both ends and devices programmed to make up for the
-wires ("spared": array.ground = "both", array.reserve = 0.3). Run it as ``python benchmarks/spiking.py digits mnist:DIR``. In one process and on one thread the
-engine and snnTorch's forward pass of the same network (single precision, all images of a step in one batch, or 1000)
-take turns; of each the quickest run counts. The first images go through ngspice too, a transient of the whole chip
-each (``--checked 0`` leaves it out; the large network takes ngspice hours), and every spike is compared. Prints tables
-and keeps them in spiking.txt beside this file, one for each network.
+wires ("spared": array.ground = "both", array.reserve = 0.3). Run it as
+``python benchmarks/spiking.py digits mnist:DIR``. In one process and on one thread the engine and snnTorch's forward
+pass of the same network (single precision, all images of a step in one batch, or 1000) take turns; of each the quickest
+run counts. The first images go through ngspice too, a transient of the whole chip each (``--checked 0`` leaves it out;
+the large network takes ngspice hours), and every spike is compared. Prints tables and keeps them in spiking.txt beside
+this file, one for each network.
 """
 
 import argparse
@@ -164,10 +165,11 @@ def _heading(weights: Path, chips: dict[str, SpikingChip]) -> list[str]:
     plan = chips[KINDS[0]].plan
     arrays = {kind: sum(len(stage.tiles) for stage in chip.plan.stages) for kind, chip in chips.items()}
     choice = plan.design.array
+    spared = ", ".join(f"array.{name} = {value}" for name, value in SPARED.items())
     return [
         f"{weights.stem}: {plan.devices:,} memristors, {plan.neurons} neurons, {ENCODING.encoder.steps} steps; "
         f"wires of {choice.r_row:g} ohm a segment, {arrays['layer']} arrays by layer, {arrays['crossbar']} of at most "
-        f"{choice.rows} x {choice.cols} by crossbar; spared: " + ", ".join(f"array.{k} = {v}" for k, v in SPARED.items())
+        f"{choice.rows} x {choice.cols} by crossbar; spared: {spared}"
     ]
 
 
@@ -217,8 +219,8 @@ def _spice(kind: str, chip: SpikingChip, trains: NDArray[Any], native: float) ->
     gap = max(float(np.abs(mine.membranes[name] - its.membranes[name]).max()) for name in mine.spikes)
     kept = seconds / native >= QUICKER and not wrong and gap <= AGREEMENT
     return [
-        f"{its.engine}, {kind}, {len(trains)} images whole: {seconds:.1f} s an image, {seconds / native:.1e} times as "
-        f"long as ohmweave (at least {QUICKER:g} promised)",
+        f"{its.engine} {its.version}, {kind}, {len(trains)} images whole: {seconds:.1f} s an image, "
+        f"{seconds / native:.1e} times as long as ohmweave (at least {QUICKER:g} promised)",
         f"{_word(kept)}: {wrong} of {count:,} spikes differ from ngspice's, membranes by at most {gap:.1e} thresholds "
         f"(none and {AGREEMENT:g} promised)",
     ]
