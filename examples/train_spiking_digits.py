@@ -1,4 +1,4 @@
-"""Train a spiking 64-32-10 network on the embedded handwritten digits and save its weights.
+"""Train a spiking 64-32-10 network on the embedded handwritten digits and save it, as safetensors and as NIR.
 
 Run it as ``python examples/train_spiking_digits.py``; on one thread it takes about two minutes and prints the accuracy
 on the 360 held-out images, whose pixels become spikes by chance, at a rate, over 25 steps. The network: leaky
@@ -21,7 +21,7 @@ from safetensors.torch import save as to_bytes
 from snntorch import surrogate, utils
 
 from ohmweave.encoders import Encoding, Rate
-from ohmweave.frontend import Data, load_data
+from ohmweave.frontend import Data, load_data, write_nir
 from ohmweave.graph import Graph, Input, Linear, Node
 from ohmweave.ops import LeakyIntegrateFire
 from ohmweave.temporal import decide, run
@@ -35,7 +35,7 @@ SLOPE = 25.0
 SHARPNESS = 0.25
 
 
-def model(inputs: int = 64, hidden: int = 32) -> torch.nn.Module:
+def model(inputs: int = 64, hidden: int = 32) -> torch.nn.Sequential:
     """The untrained network; x of ``inputs`` spikes, y of 10 spikes, one step a call."""
     words = {"beta": BETA, "reset_mechanism": "zero", "init_hidden": True}
     words["spike_grad"] = surrogate.fast_sigmoid(slope=SLOPE)
@@ -60,13 +60,15 @@ def graph(weights: Path = WEIGHTS) -> Graph:
     return Graph(tuple(nodes), ("lif2",))
 
 
-def counts(network: torch.nn.Module, trains: torch.Tensor) -> torch.Tensor:
+def counts(network: torch.nn.Sequential, trains: torch.Tensor) -> torch.Tensor:
     """The output's spikes over all steps from rest, [samples, 10]; of trains [samples, steps, inputs]."""
     utils.reset(network)
-    return torch.stack([network(trains[:, step])[0] for step in range(trains.shape[1])]).sum(dim=0)
+    # The first layer has no memory: one product for all steps.
+    currents, rest = network[0](trains), network[1:]
+    return torch.stack([rest(currents[:, step])[0] for step in range(trains.shape[1])]).sum(dim=0)
 
 
-def train(network: torch.nn.Module, data: Data, epochs: int) -> torch.nn.Module:
+def train(network: torch.nn.Sequential, data: Data, epochs: int) -> torch.nn.Module:
     """The network after ``epochs`` passes of Adam with a cosine learning rate."""
     x, y = torch.from_numpy(data.x).float().flatten(1), torch.as_tensor(data.y)
     optimizer = torch.optim.Adam(network.parameters(), lr=5e-3)
@@ -109,6 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> float:
     save(train(model(), load_data("digits", "train"), options.epochs), options.output)
     test = load_data("digits", "test")
     found = accuracy(graph(options.output), test)
+    write_nir(graph(options.output), options.output.with_suffix(".nir"))
     print(f"accuracy on {len(test.x)} held-out images: {found:.4f}; weights in {options.output}")
     return found
 

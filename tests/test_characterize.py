@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from ohmweave.blocks import opamps
+from ohmweave.blocks import TwoStage45, opamps
 from ohmweave.blocks.figures import BENCHES, OpAmpFigures
 
 CommandLine = Callable[..., SimpleNamespace]
@@ -56,6 +56,16 @@ def test_every_figure_has_a_unit_and_a_bench() -> None:
     assert all(math.isfinite(value) for _, value, _ in rows)
 
 
+def test_a_design_says_which_output_is_measured(ngspice: str, ohmweave: CommandLine, desk: Path) -> None:
+    (desk / "ab.toml").write_text(
+        '[opamp]\nkind = "two_stage_45"\noutput = "class_ab"\n[signal]\nv_read = "0.1 V"\nv_out = "0.3 V"\n'
+    )
+    done = ohmweave("characterize", "ab.toml", "--json")
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["circuit"] == TwoStage45(output="class_ab").figures.circuit
+    assert (desk / "two_stage_45.characterized.json").is_file()
+
+
 COMMANDS = {
     ("two_stage_54",): (
         "characterize: expected an op-amp's kind, a design or a model file, found none of them: 'two_stage_54'; "
@@ -69,8 +79,8 @@ COMMANDS = {
         "two_stage_45: expected no choices of a model file, found --name; leave the option out, or give a file that "
         "exists"
     ),
-    ("some.toml", "-o", "x.json"): (
-        "some.toml: expected --output for an op-amp's kind alone, found it for a file; leave it out: what is measured "
+    ("some.lib", "-o", "x.json"): (
+        "some.lib: expected --output for an op-amp's kind alone, found it for a file; leave it out: what is measured "
         "stands beside the model's file"
     ),
 }

@@ -18,9 +18,12 @@ from ohmweave.design import Design
 from ohmweave.frontend import load_data
 
 ROOT = Path(__file__).parents[1]
-TRAINERS = ("train_digits_mlp.py", "train_mnist_mlp.py", "train_reference_models.py", "reference_models.py")
 # What scripts are made of.
 PARTS = ("analog_parts.py", "cooptimisation_page.py")
+TRAINERS = (
+    *("train_digits_mlp.py", "train_mnist_mlp.py", "train_reference_models.py", "reference_models.py"),
+    *("train_spiking_digits.py", "train_spiking_mnist.py", "train_spiking_recurrent.py"),
+)
 SCRIPTS = sorted(path.name for path in (ROOT / "examples").glob("*.py") if path.name not in (*TRAINERS, *PARTS))
 # Arguments that keep a script short; a script that is not here runs as it is.
 QUICK = {

@@ -1,7 +1,10 @@
 """NIR files: there and back, by other tools' conventions, and what becomes of broken or hostile ones."""
 
 import os
+import re
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
@@ -609,6 +612,15 @@ def test_a_reader_that_is_brought_down_is_started_again(tmp_path: Path) -> None:
         )
         waker.join()
         assert len(read_nir(path, reader=reader).graph.nodes) == 5
+
+
+def test_mutations_end_in_networks_or_in_errors_of_one_line() -> None:
+    program = Path(__file__).parents[1] / "benchmarks" / "nir_mutations.py"
+    command = [sys.executable, str(program), "--mutations", "120", "--seed", "50000"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^120 mutations in \d+ s, 0 ended wrongly$", done.stdout, re.MULTILINE)
+    assert {line.split()[1] for line in done.stdout.splitlines()[:-1]} >= {"network", "refused"}
 
 
 def test_without_h5py_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -163,7 +163,7 @@ def test_one_too_weak_to_hold_another_is_told(desk: Path, ngspice: str, ohmweave
     text = (
         (HERE / "miller.sp")
         .read_text()
-        .replace("w=40u", "w=1.2u")
+        .replace("w=10u", "w=0.8u")
         .replace("nch w=20u l=0.5u\nm8", "nch w=30u l=0.5u\nm8")
     )
     (desk / "miller.sp").write_text(text)
@@ -278,8 +278,8 @@ FILES = {
         " IB\n",
         " IBIAS\n",
         (
-            "design.toml: miller.sp:2: expected the ports INP, inn, out, avdd, avss, ib, found inp, inn, out, avdd, avss, "
-            "ibias; name every port of the .subckt line in one of opamp.ports, opamp.supplies and opamp.bias"
+            "design.toml: miller.sp:2: expected the ports INP, inn, out, avdd, avss, ib, found inp, inn, out, avdd, "
+            "avss, ibias; name every port of the .subckt line in one of opamp.ports, opamp.supplies and opamp.bias"
         ),
     ),
     "another name": (

@@ -7,6 +7,7 @@ import pytest
 
 from ohmweave.bench import Bench
 from ohmweave.blocks import Ota45, SigmoidPair45, TanhPair45, TwoStage45, opamps
+from ohmweave.blocks.class_ab import ClassAbTarget, size_class_ab
 from ohmweave.blocks.figures import circuit_digest
 from ohmweave.blocks.measured import MeasuredOpAmp
 from ohmweave.blocks.ota import OtaTarget, size_ota
@@ -17,7 +18,10 @@ from ohmweave.design import Design
 from ohmweave.errors import DesignError
 from ohmweave.simulate.native import Native
 
-TRANSISTORS: dict[str, MeasuredOpAmp] = {name: kind() for name, kind in opamps().items() if kind.supplied}
+TRANSISTORS: dict[str, MeasuredOpAmp] = {
+    **{name: kind() for name, kind in opamps().items() if kind.supplied},
+    "two_stage_45, class AB": TwoStage45(output="class_ab"),
+}
 EVERY_OPAMP = pytest.mark.parametrize("opamp", TRANSISTORS.values(), ids=TRANSISTORS)
 EVERY_PAIR = pytest.mark.parametrize("pair", [TanhPair45(), SigmoidPair45()], ids=["tanh", "sigmoid"])
 
@@ -75,6 +79,47 @@ def test_the_amplifier_is_what_was_asked_for() -> None:
     assert 0.5 * asked < 2.0 * math.pi * found.gbw * found.c_load < asked
     assert found.phase_margin > 60.0
     assert found.v_low < -0.3 < 0.4 < found.v_high
+
+
+def test_class_ab_gives_much_more_than_it_draws() -> None:
+    a, ab, target = TwoStage45().figures, TwoStage45(output="class_ab").figures, ClassAbTarget()
+    # The output's, the pair's and five branches of bias, at 1.1 V; the loops of gate voltages set the first.
+    asked = (V_DD - V_SS) * (target.i_rest + 5.0 * target.i_bias)
+    assert ab.quiescent_power == pytest.approx(asked, rel=0.2)
+    assert min(ab.i_sink, ab.i_source) > 20.0 * target.i_rest
+    assert ab.i_sink / ab.quiescent_power > 40.0 * a.i_sink / a.quiescent_power
+    assert 0.7 * target.gbw < ab.gbw < target.gbw
+    assert ab.phase_margin > 60.0
+    assert ab.gain > a.gain
+    assert abs(ab.offset) < 0.5e-3
+    assert ab.curves.sunk
+    assert not a.curves.sunk
+
+
+def test_class_ab_sizes_keep_the_densities_of_the_loop() -> None:
+    target = ClassAbTarget(i_rest=60e-6)
+    sizes = size_class_ab(target)
+    # Half of the bias current in MA, all of it in MD1; M7 as dense as MD2, M6 as MD3.
+    assert target.i_rest / target.i_bias == pytest.approx(sizes.lower / sizes.n_diode)
+    assert target.i_rest / target.i_bias == pytest.approx(sizes.upper / sizes.p_diode)
+    assert sizes.n_shift == pytest.approx(N_CHANNEL.width(0.5 * target.i_bias, 0.05, 0.5e-6))
+
+
+def test_where_an_output_is_held_class_a_stands() -> None:
+    a, ab = TwoStage45(), TwoStage45(output="class_ab")
+    one, other = (sum(isinstance(part.of, Mosfet) for part in each.cell("x", 0.0).parts) for each in (a, ab))  # type: ignore[union-attr]
+    assert one == other == 14
+    assert sum(isinstance(part.of, Mosfet) for part in ab.cell("x").parts) == 20  # type: ignore[union-attr]
+    assert ab.circuits()[1] is None
+    assert ab.v_high <= a.v_high
+
+
+def test_another_output_is_refused() -> None:
+    with pytest.raises(DesignError) as refused:
+        Design.parse('[opamp]\nkind = "two_stage_45"\noutput = "class_b"\n', "d.toml")
+    assert str(refused.value) == (
+        "d.toml: opamp.output: expected 'class_a' or 'class_ab', found 'class_b'; try output = \"class_a\""
+    )
 
 
 def test_five_transistors_and_a_bias() -> None:

@@ -9,6 +9,7 @@ import pytest
 from ohmweave.analysis.deviation import deviation
 from ohmweave.bench import Bench, Waves
 from ohmweave.blocks import Ota45, SigmoidPair45, TanhPair45, TwoStage45
+from ohmweave.blocks.characterize import characterize_opamp
 from ohmweave.blocks.characterize_pair import characterize_pair
 from ohmweave.chip import Chip
 from ohmweave.choices import SignalChoice
@@ -63,6 +64,30 @@ def test_the_amplifiers_macro_is_its_transistors(low: float | None, loop: float,
     np.testing.assert_allclose(native.source_amps, spice.source_amps, rtol=0.0, atol=5e-6)
 
 
+CLASS_AB = TwoStage45(output="class_ab")
+
+
+def test_class_ab_figures_are_what_ngspice_measures(spice: NgspiceSimulator) -> None:
+    kept, found = CLASS_AB.figures, characterize_opamp(CLASS_AB, spice)
+    assert found.circuit == kept.circuit
+    for (name, one, _), (_, other, _) in zip(found.rows(), kept.rows(), strict=True):
+        assert one == pytest.approx(other, rel=1e-2, abs=1e-7), name
+
+
+@pytest.mark.parametrize(("loop", "load"), [(5e3, 1e3), (5e3, 100e3), (1e3, 3e3)])
+def test_the_class_ab_macro_is_its_transistors(loop: float, load: float, both: Both) -> None:
+    parts = (
+        Instance("i", Resistor(loop), ("a", "n")),
+        Instance("f", Resistor(loop), ("n", "out")),
+        Instance("l", Resistor(load), ("out", "0")),
+        Instance("op1", CLASS_AB.cell("opamp"), ("0", "n", "out")),
+    )
+    cell, volts = Cell("jig", ("a", "out"), parts), np.linspace(-0.3, 0.3, 25)[:, None]
+    native, spice = both(Bench(cell, ("a",), volts, ("out",), ("op1.vdd", "op1.vss")))
+    np.testing.assert_allclose(native.volts, spice.volts, rtol=0.0, atol=7e-4)
+    np.testing.assert_allclose(native.source_amps, spice.source_amps, rtol=0.0, atol=10e-6)
+
+
 OTA = Design(opamp=Ota45(), device=Linear(0.1e-6, 10e-6), signal=SignalChoice(v_read=0.1, v_out=0.2))
 TWO_STAGE = Design(
     opamp=TwoStage45(), tanh=TanhPair45(), sigmoid=SigmoidPair45(), signal=SignalChoice(v_read=0.1, v_out=0.3)
@@ -71,8 +96,14 @@ TWO_STAGE = Design(
 
 @pytest.mark.parametrize(
     ("design", "activation"),
-    [(OTA, Relu()), (TWO_STAGE, Tanh()), (TWO_STAGE, Sigmoid()), (dataclasses.replace(OTA, tanh=TanhPair45()), Tanh())],
-    ids=["ota relu", "two-stage tanh", "two-stage sigmoid", "ota tanh"],
+    [
+        (OTA, Relu()),
+        (TWO_STAGE, Tanh()),
+        (TWO_STAGE, Sigmoid()),
+        (dataclasses.replace(OTA, tanh=TanhPair45()), Tanh()),
+        (dataclasses.replace(TWO_STAGE, opamp=CLASS_AB), Relu()),
+    ],
+    ids=["ota relu", "two-stage tanh", "two-stage sigmoid", "ota tanh", "class AB relu"],
 )
 def test_a_chip_of_transistors_agrees_with_its_macros(
     design: Design, activation: Op, make_chip: MakeChip, spice: NgspiceSimulator

@@ -23,6 +23,8 @@ _OUTPUTS, _NEAR = 219, 0.995
 _AROUND = np.concatenate([np.linspace(-20e-3, 10e-3, 301), np.linspace(15e-3, 0.35, 30)])
 # A step that large, of the largest current, is looked at anew in so many points; and what holding must be able to do.
 _COARSE, _FINE, _STRONGER = 0.2, 301, 1.1
+# An output that pulls takes that much of what it sinks beyond what flows at rest.
+_PULLED = 0.5
 # Points of a curve that are kept: errors of the straight lines between them.
 _VOLTS, _AMPS, _SHARE = 1e-6, 0.1e-6, 0.01
 _LEAST_CURRENT = 1e-4
@@ -85,7 +87,8 @@ def characterize_cells(
 def _curves(engine: NgspiceSimulator, plain: Cell, held: Cell | None) -> OpAmpCurves:
     supplies = _supplies(plain)
     e = np.sinh(np.linspace(-_DENSITY, _DENSITY, _INPUTS)) / np.sinh(_DENSITY) * _REACH
-    amps = _output_amps(engine, plain, e, 0.0)
+    driven = _run(engine, plain, e, 0.0)
+    amps, lower = -driven.input_amps[:, 2], -driven.source_amps[:, 1]
     if not amps[0] < 0.0 < amps[-1]:
         raise SimulationError(
             f"expected an output that sinks and sources current at 0 V, found {amps[0]:g} A to {amps[-1]:g} A",
@@ -105,7 +108,13 @@ def _curves(engine: NgspiceSimulator, plain: Cell, held: Cell | None) -> OpAmpCu
         supplies=supplies, rest=rest, gain=transconductance * r_out, r_out=r_out,
         drive=drive, load=thin(v, taken - np.interp(0.0, v, taken), _AMPS),
         floor=() if held is None else _floor(engine, plain, held, -amps[0]), currents=currents,
+        sunk=_sunk(amps[rises], lower[rises] - np.interp(rest, e, lower)),
     )  # fmt: skip
+
+
+def _sunk(amps: Array, through: Array) -> tuple[tuple[float, float], ...]:
+    """What flows from supply to supply beyond rest over the output's current, where the output pushes and pulls."""
+    return thin(amps, through, _AMPS) if through[0] > -_PULLED * amps[0] else ()
 
 
 def _floor(engine: NgspiceSimulator, plain: Cell, held: Cell, sunk: float) -> tuple[tuple[float, float], ...]:
@@ -244,8 +253,8 @@ def _slopes(engine: NgspiceSimulator, cell: Cell, c_load: float) -> tuple[float,
 
 
 def _steepness(t: Array, v: Array) -> float:
-    """Mean slope between 20 % and 80 % of a rising step, V/s; none where it does not rise so far."""
-    if v.max() < 0.8 * _STEP:
+    """Mean slope between 20 % and 80 % of a rising step, V/s; none where it does not go so far."""
+    if v[0] > 0.2 * _STEP or v.max() < 0.8 * _STEP:
         return math.nan
     first, last = (_reached(t, v, share * _STEP) for share in (0.2, 0.8))
     return 0.6 * _STEP / (last - first)

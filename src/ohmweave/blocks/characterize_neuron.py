@@ -18,7 +18,7 @@ from ohmweave.circuit import Cell, Instance, Resistor
 from ohmweave.simulate.ngspice import NgspiceSimulator
 from ohmweave.units import Array
 
-__all__ = ["Steps", "characterize_neuron", "measure"]
+__all__ = ["LOAD", "Steps", "characterize_neuron", "measure"]
 
 _GAIN, _GAINS, _BETA = 0.15, (0.02, 0.05, 0.1, 0.2, 0.4), 0.9
 # Of the tables: membranes, V, and currents in units of the design current.
@@ -26,7 +26,7 @@ _VOLTS = np.linspace(-0.54, 0.54, 41)
 _CURRENTS = np.array([-0.03, 0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0])
 _OHMS = 1e3
 # What the array puts on a column beside its current, S.
-_LOAD = 1.6e-3
+LOAD = 1.6e-3
 # Times in a step: before the leak, after it, after the window, at the end of the comparison.
 _BEFORE, _LEAKED, _JOINED, _COMPARED = 0.04, 0.21, 0.59, 0.70
 _SETTLED = 0.3
@@ -66,7 +66,7 @@ def measure(
     currents: tuple[Array, Array],
     simulator: NgspiceSimulator,
     *,
-    delay: bool = False,
+    reset: str = "reset",
     supplies: Sequence[str] = (),
 ) -> Steps:
     """A clocked neuron whose columns get rectangular currents, one pair a step, each from rows of 1.6 mS in all.
@@ -76,18 +76,18 @@ def measure(
         clock: its clocks.
         currents: into columns p and n at 0 V, each [steps], A.
         simulator: ngspice as it is to be run.
-        delay: whether its resets come late.
+        reset: the clock of its resets.
         supplies: voltage sources in the cell, for its energy.
     """
-    nets = tuple({"reset": "early"}.get(port, port) if delay else port for port in NEURON_PORTS)
-    rows = (Instance("rp", Resistor(1.0 / _LOAD), ("wp", "p")), Instance("rn", Resistor(1.0 / _LOAD), ("wn", "n")))
+    nets = tuple(reset if port == "reset" else port for port in NEURON_PORTS)
+    rows = (Instance("rp", Resistor(1.0 / LOAD), ("wp", "p")), Instance("rn", Resistor(1.0 / LOAD), ("wn", "n")))
     top = Cell("alone", ("wp", "wn", *CLOCKS, "spike"), (*rows, Instance("neuron", cell, nets)))
     steps = len(currents[0])
     widths = np.full(steps, clock.pulse)
     pulse = clock.waveform("pulse", widths)
     shape = (pulse.volts[1:].reshape(steps, 4) - LOW) / (HIGH - LOW)
     drives = [
-        Waveform(pulse.times, np.concatenate([[0.0], (shape * amps[:, None] / _LOAD).ravel()])) for amps in currents
+        Waveform(pulse.times, np.concatenate([[0.0], (shape * amps[:, None] / LOAD).ravel()])) for amps in currents
     ]
     transient = Transient(
         top, ("wp", "wn", *CLOCKS), (*drives, *(clock.waveform(each, widths) for each in CLOCKS)),

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 
 from ohmweave.blocks.clocking import Clocking
-from ohmweave.blocks.lif_45 import LEAST_WIDTH, circuit, size
+from ohmweave.blocks.lif_45 import LEAST_WIDTH, REST, circuit, size
 from ohmweave.blocks.lif_45_figures import LifFigures
 from ohmweave.blocks.spiking import Membrane
 from ohmweave.circuit import Cell, Instance, Resistor, VoltageSource
@@ -201,7 +201,7 @@ class Lif45Soma:
     @staticmethod
     def of(neuron: ClockedLif45, membranes: Sequence[Membrane], clock: Clocking, figures: LifFigures) -> "Lif45Soma":
         """The mathematics of the circuits that ``neuron`` makes of these membranes."""
-        rows = [_row(neuron, membrane, figures) for membrane in membranes]
+        rows = [_row(neuron, membrane, clock, figures) for membrane in membranes]
         decay, moved, more, less, level, packet, emptied, deaf, late, k = np.array(rows, dtype=np.float64).T
         drift = np.stack([np.interp(k, figures.gains, each) for each in zip(*figures.drift, strict=True)], axis=1)
         return Lif45Soma(neuron, clock, figures, decay, moved, (more, less), level, packet, emptied, deaf, late, drift)
@@ -295,18 +295,21 @@ def _mean_decay(z: Array) -> Array:
     return np.where(small, 1.0 + 0.5 * z, np.expm1(z) / np.where(small, 1.0, z))
 
 
-def _row(neuron: ClockedLif45, membrane: Membrane, found: LifFigures) -> tuple[float, ...]:
+def _row(neuron: ClockedLif45, membrane: Membrane, clock: Clocking, found: LifFigures) -> tuple[float, ...]:
     more_p, more_n, deviation = membrane.mismatch
     decay, moved = 1.0, 0.0
     if membrane.beta < 1.0:
         leak = neuron.c_m * (1.0 - membrane.beta) / membrane.beta * (1.0 + deviation) + found.leak_farads
         decay, moved = neuron.c_m / (neuron.c_m + leak), found.leak_charge / (neuron.c_m + leak)
+    # What currents at rest leave on the membrane when the copies are not equal.
+    window = clock.phase("integrate")
+    rest = membrane.gain * (more_p - more_n) * REST * neuron.i_column * (window.end - window.begin) * clock.step
     packet = 0.0
     if membrane.reset == "subtract":
         packet = found.packet * neuron.v_threshold * (1.0 if membrane.delay else membrane.beta)
     return (
         decay,
-        moved,
+        moved + rest / neuron.c_m,
         membrane.gain * (1.0 + more_p),
         membrane.gain * (1.0 + more_n),
         neuron.v_threshold + membrane.offset + found.offset,

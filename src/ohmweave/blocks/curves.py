@@ -143,6 +143,8 @@ class OpAmpCurves:
         load: points (v_out, H), V and A.
         floor: points (v_out - v_limit, C), V and A; none where nothing can hold the output.
         currents: what it draws at rest.
+        sunk: points (F, D) of an output that pushes and pulls, D what flows from the upper to the lower supply beyond
+            what does at rest, A; none where what the output sinks flows at rest already.
     """
 
     supplies: tuple[float, float]
@@ -153,6 +155,7 @@ class OpAmpCurves:
     load: Points
     floor: Points
     currents: SupplyCurrents
+    sunk: Points = ()
 
     @cached_property
     def stage(self) -> Bends:
@@ -200,6 +203,9 @@ class OpAmpCurves:
             Instance("o", Resistor(self.r_out), ("out", "0")),
             Instance("load", Behavioural(self.output), ("out", "vdd", "out", "0")),
         ]
+        if self.sunk:
+            through = Bends(tuple((_STAGE_OHM * i, drawn) for i, drawn in self.sunk))
+            parts.append(Instance("sink", Behavioural(through), ("vdd", "vss", "x", "0")))
         if low is not None:
             parts.append(Instance("hold", Behavioural(self.holding(low)), ("vdd", "out", "out", "0")))
         note = f"macro-model of measured curves, gain {self.gain:.6g}, output {self.r_out:.6g} ohm"

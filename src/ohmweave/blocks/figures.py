@@ -113,7 +113,9 @@ BENCHES: Mapping[str, str] = {
 
 def _unpack(found: Mapping[str, Any]) -> OpAmpFigures:
     curves = dict(found["curves"])
-    points = {key: tuple((float(x), float(y)) for x, y in curves[key]) for key in ("drive", "load", "floor")}
+    # Figures of older versions have no curve of what a pushing and pulling output draws.
+    kinds = ("drive", "load", "floor", "sunk")
+    points = {key: tuple((float(x), float(y)) for x, y in curves.get(key, ())) for key in kinds}
     low, high = curves["supplies"]
     known = OpAmpCurves(
         **{**curves, **points, "supplies": (low, high), "currents": SupplyCurrents(**curves["currents"])}

@@ -7,7 +7,7 @@ from ohmweave.blocks.spiking import NEURON_PORTS, Membrane
 from ohmweave.blocks.technology import N_CHANNEL, P_CHANNEL, V_DD, V_SS, nmos, pmos
 from ohmweave.circuit import Capacitor, Cell, CurrentSource, Instance, Mosfet, VoltageSource
 
-__all__ = ["LEAST_WIDTH", "SUPPLIES", "LifSizes", "circuit", "size", "transistors"]
+__all__ = ["LEAST_WIDTH", "REST", "SUPPLIES", "LifSizes", "circuit", "size", "transistors"]
 
 Size = tuple[float, float]
 
@@ -18,7 +18,7 @@ LEAST_WIDTH = 0.12e-6
 _MIRROR, _MIRROR_CASCODE, _P_MIRROR, _P_CASCODE = 1.0, 0.3, 0.8, 0.8
 _AMPLIFIER, _SOURCE = 0.1, 0.5
 # Currents as shares of the column's design current: at rest, of its amplifier, of the comparator.
-_REST, _TAIL, _COMPARE = 0.05, 0.05, 0.02
+REST, _TAIL, _COMPARE = 0.05, 0.05, 0.02
 # Gates of cascodes while they conduct, V: their mirrors then have 0.1 V and more.
 _BIASES = {"vcn": 0.12, "vcp": -0.15, "van": -0.05, "vap": -0.20}
 # MOM capacitors, F: what holds a spike; what the opening n copy takes from a membrane, per unit of k, so that it takes
@@ -90,12 +90,12 @@ def size(i_column: float, gain: float) -> LifSizes:
         cascode=n(i_column, _MIRROR_CASCODE, _CASCODE),
         p_mirror=p(gain * i_column, _P_MIRROR, _LONG),
         p_cascode=p(gain * i_column, _P_CASCODE, _CASCODE),
-        rest=p(_REST * i_column, _SOURCE, _LONG),
+        rest=p(REST * i_column, _SOURCE, _LONG),
         tail=p(i_tail, _SOURCE, _LONG),
         pair=p(half, _AMPLIFIER, _LONG),
         p_fold=p(half, _AMPLIFIER, _CASCODE),
         n_fold=n(half, _AMPLIFIER, _CASCODE),
-        load=n(half, _MIRROR * _REST, _LONG),
+        load=n(half, _MIRROR * REST, _LONG),
         gain=gain,
         i_tail=i_tail,
         i_compare=_COMPARE * i_column,

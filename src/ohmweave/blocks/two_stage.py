@@ -7,16 +7,21 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated
 
+from ohmweave.blocks.class_ab import ClassAbTarget, class_ab_circuit, size_class_ab
 from ohmweave.blocks.figures import OpAmpFigures
 from ohmweave.blocks.measured import MeasuredOpAmp
 from ohmweave.blocks.technology import N_CHANNEL, P_CHANNEL, V_DD, V_SS, nmos, pmos
 from ohmweave.circuit import Capacitor, Cell, Instance, Mosfet, Resistor, VoltageSource
+from ohmweave.errors import DesignError
 from ohmweave.units import Unit, require
 
-__all__ = ["FIGURES", "Sizes", "Target", "TwoStage45", "circuit", "holding", "size"]
+__all__ = ["FIGURES", "FIGURES_AB", "Sizes", "Target", "TwoStage45", "circuit", "holding", "size"]
 
 # What characterize_opamp measured, kept so that compiling needs no SPICE.
 FIGURES = Path(__file__).with_name("two_stage_45.json")
+FIGURES_AB = Path(__file__).with_name("two_stage_45_ab.json")
+
+_OUTPUTS = ("class_a", "class_ab")
 
 # Where the input pair of the holding circuit still has room below it and the mirror above it, V.
 _LIMITS = (-0.1, 0.2)
@@ -177,20 +182,34 @@ class TwoStage45(MeasuredOpAmp):
     Args:
         offset_spread: standard deviation of a further offset, drawn for each op-amp of a readout, V; some
             millivolts for small input pairs (Pelgrom, Duinmaijer and Welbers, IEEE JSSC 1989).
+        output: ``"class_a"``, which draws at rest what it can sink, or ``"class_ab"``
+            (:mod:`ohmweave.blocks.class_ab`). An output that is held above a limit is of class A either way.
 
     Raises:
-        DesignError: a negative spread.
+        DesignError: a negative spread, an output that is neither.
     """
 
     offset_spread: Annotated[float, Unit("V")] = 0.0
+    output: str = _OUTPUTS[0]
 
     def __post_init__(self) -> None:
+        if self.output not in _OUTPUTS:
+            raise DesignError(
+                f"expected {' or '.join(map(repr, _OUTPUTS))}, found {self.output!r}",
+                where="opamp.output",
+                remedy=f'try output = "{_OUTPUTS[0]}"',
+            )
         require("opamp.offset_spread", self.offset_spread, "V", "0 V", zero=True)
 
     @property
     def figures(self) -> OpAmpFigures:
         """What SPICE measured."""
-        return _figures()
+        return _figures(FIGURES if self.output == "class_a" else FIGURES_AB)
+
+    @property
+    def held_figures(self) -> OpAmpFigures:
+        """What SPICE measured on the class-A op-amp, which stands where the output is held above a limit."""
+        return _figures(FIGURES)
 
     @property
     def title(self) -> str:
@@ -204,9 +223,11 @@ class TwoStage45(MeasuredOpAmp):
 
     def circuit(self, name: str, low: float | None) -> Cell:
         """The transistors, ports p, n, out; ``low`` is the limit above which the output is held, V, or none."""
+        if low is None and self.output == "class_ab":
+            return class_ab_circuit(name, size_class_ab(ClassAbTarget()))
         return circuit(name, size(Target()), low)
 
 
 @cache
-def _figures() -> OpAmpFigures:
-    return OpAmpFigures.load(FIGURES)
+def _figures(path: Path) -> OpAmpFigures:
+    return OpAmpFigures.load(path)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ohmweave.blocks import opamps
+from ohmweave.design import Design
 from ohmweave.devices.file import ModelChoice
 from ohmweave.errors import DesignError, UserError
 from ohmweave.models import (
@@ -17,7 +19,7 @@ from ohmweave.models import (
     stored_path,
     write_characterisation,
 )
-from ohmweave.runs.opamps import CharacterizedOpAmp, characterize_known, characterize_opamp_file
+from ohmweave.runs.opamps import CharacterizedOpAmp, characterize_known, characterize_opamp_file, measure
 from ohmweave.simulate import Progress, simulator
 
 __all__ = ["Characterized", "characterize_device", "characterize_target", "table_of"]
@@ -115,7 +117,7 @@ def characterize_target(
     Args:
         path: an op-amp's kind, a design (``.toml``) or a model file.
         given: see :func:`table_of`.
-        output: the file to write; only of an op-amp's kind.
+        output: the file to write; only of an op-amp's kind, or of a design with one.
         progress: told as in :func:`characterize_device`.
         options: of the engine (``time_limit``, ``executable``).
 
@@ -134,6 +136,9 @@ def characterize_target(
         )
     if known:
         return (characterize_known(str(path), output, options=options),)
+    kind = None if given else _kind(path)
+    if kind is not None:
+        return (measure(kind, Design.load(path).opamp, output or Path(f"{kind}.characterized.json"), options),)
     if output is not None:
         raise DesignError(
             "expected --output for an op-amp's kind alone, found it for a file",
@@ -151,6 +156,14 @@ def characterize_target(
         else characterize_device(path, given, progress=progress, options=options)
         for part in parts or ["device"]
     )
+
+
+def _kind(path: Path) -> str | None:
+    """The kind of a design's op-amp, where that is all that a design has to be measured."""
+    tables = _tables(path) if path.suffix.lower() == ".toml" else {}
+    filed = any(isinstance(tables.get(part), dict) and "file" in tables[part] for part in _PARTS)
+    kind = None if filed or not isinstance(tables.get("opamp"), dict) else tables["opamp"].get("kind")
+    return kind if isinstance(kind, str) and kind in opamps() and opamps()[kind].supplied else None
 
 
 def characterize_device(

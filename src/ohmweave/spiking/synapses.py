@@ -107,7 +107,7 @@ class Synapses:
         """
         v_read, edge = self.plan.design.signal.v_read, self.plan.design.clock.edge
         if self.linear:
-            return v_read**2 * squares(gates, self.loads) * (widths - edge / 3.0)
+            return np.asarray(v_read**2 * squares(gates, self.loads) * (widths - edge / 3.0))
         flat, heights = gates.reshape(-1, gates.shape[2]), (1.0, *_HEIGHTS)
         watts = [
             height * v_read * np.einsum("si,si->s", flat, amps)[:, None]
