@@ -44,7 +44,7 @@ def test_each_clock_is_high_as_long_as_its_phase(step: float, share: float, edge
         assert set(np.unique(wave.volts).tolist()) == {LOW, HIGH}
         for t in range(steps):
             # Behind the beginning, when capacitors are emptied once.
-            lasting = high_time(wave, (t + 0.04) * step, (t + 1) * step)
+            lasting = high_time(wave, (t + 0.045) * step, (t + 1) * step)
             assert lasting == pytest.approx(step * (phase.end - phase.begin), rel=1e-6)
             half = wave.at(np.array([t + phase.begin, t + phase.end]) * step)
             np.testing.assert_allclose(half, 0.5 * (LOW + HIGH), atol=1e-5)
