@@ -63,6 +63,22 @@ def test_a_sampled_chip_takes_turns_with_its_network_and_peers_are_skipped_aloud
         assert re.search(rf"^SKIPPED {peer}: \S", said, re.MULTILINE)
 
 
+def test_spiking_chips_take_turns_with_snntorch_and_keep_what_they_promise(tmp_path: Path) -> None:
+    pytest.importorskip("snntorch", reason="snnTorch is not here")
+    said = run("spiking.py", tmp_path / "spiking.txt", "digits", "--checked", "0")
+    assert said.startswith("spiking_digits: 4,736 memristors, 42 neurons, 25 steps; wires of 1 ohm a segment, ")
+    rows = re.findall(r"^(snnTorch|ohmweave), (\S.*\S) {2,}\S+ +\S+ +\S+ +(0\.\d{4})$", said, re.MULTILINE)
+    assert [name for _, name, _ in rows] == [
+        *("float32", "float32, batches of 1000", "layer", "crossbar", "layer, spared"),
+    ]
+    software, circuits = float(rows[0][2]), [float(share) for *_, share in rows[2:]]
+    assert software > 0.9
+    losses = re.findall(r"^(KEPT|NOT KEPT): ohmweave, .* is (\S+) points from it \(at most 1\)$", said, re.MULTILINE)
+    assert [float(loss) for _, loss in losses] == pytest.approx([100 * abs(software - c) for c in circuits], abs=0.011)
+    assert max(float(loss) for _, loss in losses) <= 1.0
+    assert len(re.findall(r"^SKIPPED ngspice, \S+: no image asked for$", said, re.MULTILINE)) == 2
+
+
 def test_a_network_without_weights_is_told_of(tmp_path: Path) -> None:
     script, missing = str(BENCHMARKS / "cnn.py"), str(tmp_path / "none.safetensors")
     command = [sys.executable, script, "lenet5_mnist", "--data", "mnist:none", "--weights", missing]

@@ -32,6 +32,7 @@ QUICK = {
         *("--data", "digits", "--images", "12", "--many", "40", "--final", "0", "--whole", "0"),
         *("--axes", "base", "gain", "read", "kelvin_memristor", "--output", "study", "--cache", "cache"),
     ),
+    "explore_spiking.py": ("--images", "30", "--designs", "2", "--output", "space"),
     "study_tiles_and_nonidealities.py": (
         *("--networks", "digits_mlp", "--images", "60", "--seeds", "1"),
         *("--axes", "near_ideal", "tile_1", "stuck", "--output", "study"),

@@ -79,6 +79,11 @@ class ClockedLif45:
         """What SPICE measured."""
         return _figures()
 
+    def joules(self, steps: int, spikes: Array, coulombs: Array) -> Array:
+        """What neurons take from their supplies, as :class:`ohmweave.blocks.spiking.Consumer`."""
+        found = self.figures
+        return np.asarray(steps * found.energy_step + spikes * found.energy_spike + coulombs * found.energy_charge)
+
     def gain(self, per_unit: float, beta: float, clock: Clocking) -> float:
         """k = C_m V_theta / (t Q), t the share of the charge Q that arrives.
 

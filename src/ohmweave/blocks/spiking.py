@@ -10,7 +10,7 @@ from ohmweave.circuit import Cell
 from ohmweave.errors import ModelError
 from ohmweave.units import Array
 
-__all__ = ["NEURON_PORTS", "ClockedNeuron", "LinearSoma", "Membrane", "RowDriver", "ScanningSoma", "Soma"]
+__all__ = ["NEURON_PORTS", "ClockedNeuron", "Consumer", "LinearSoma", "Membrane", "RowDriver", "ScanningSoma", "Soma"]
 
 # p and n end the columns of positive and negative weights; spike is held from one comparison to the next.
 NEURON_PORTS = ("p", "n", "spike", "start", "leak", "discharge", "compare", "reset", "integrate")
@@ -115,6 +115,24 @@ class ScanningSoma(Protocol):
 
         Returns:
             Spikes, 0 or 1, same shape.
+        """
+        ...
+
+
+@runtime_checkable
+class Consumer(Protocol):
+    """Neurons whose circuit's energy is known."""
+
+    def joules(self, steps: int, spikes: Array, coulombs: Array) -> Array:
+        """What neurons of one kind take from their supplies.
+
+        Args:
+            steps: of all neurons together.
+            spikes: of all of them, shape [samples].
+            coulombs: into all their columns, shape [samples], C.
+
+        Returns:
+            Shape [samples], J.
         """
         ...
 

@@ -5,7 +5,7 @@ are there before its neurons begin. Stages with spikes of their own for inputs g
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -34,11 +34,13 @@ class StageTrains:
         spikes: 0 or 1, shape [samples, steps, neurons].
         membranes: at the comparisons, in thresholds, same shape; empty where not asked for.
         joules: what the row drivers delivered for each sample, [samples], J; empty where not asked for.
+        coulombs: what came into all columns, [samples], C; empty where not asked for.
     """
 
     spikes: Array
     membranes: Array
     joules: Array
+    coulombs: Array = field(default_factory=lambda: np.empty(0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,9 +104,9 @@ class Stepper:
                 own = widths[delay : delay + trains.shape[1]]
                 spikes, volts = self._stage(index, stage, read, own)
                 found.append(spikes)
-                joules = self._joules(index, stage, read, spikes, own) if energy else np.empty(0)
+                taken = self._taken(index, stage, read, spikes, own) if energy else (np.empty(0), np.empty(0))
                 scaled = volts / self.plan.design.neuron.v_threshold if membranes else np.empty(0)
-                yield StageTrains(spikes, scaled, joules)
+                yield StageTrains(spikes, scaled, *taken)
 
     def _stage(self, index: int, stage: SpikingStage, read: Array, widths: Array) -> tuple[Array, Array]:
         """Spikes, and membranes in V, each [samples, steps, neurons]."""
@@ -146,10 +148,14 @@ class Stepper:
         assert moving is not None
         return moving
 
-    def _joules(self, index: int, stage: SpikingStage, read: Array, spikes: Array, widths: Array) -> Array:
-        gates = [_gates(stage, read[:, 0], np.zeros_like(spikes[:, 0]))]
-        gates += [_gates(stage, read[:, t], spikes[:, t - 1]) for t in range(1, read.shape[1])]
-        return np.asarray(self._stages[index][0].joules(np.stack(gates, axis=1), widths).sum(axis=1))
+    def _taken(self, index: int, stage: SpikingStage, read: Array, spikes: Array, widths: Array) -> tuple[Array, Array]:
+        """What the row drivers delivered, J, and what came into columns, C, each [samples]."""
+        before = np.concatenate([np.zeros_like(spikes[:, :1]), spikes[:, :-1]], axis=1)
+        samples, steps, _ = read.shape
+        own = before.reshape(samples * steps, -1) if stage.recurrent else None
+        gates, synapses = _gates(stage, read.reshape(samples * steps, -1), own), self._stages[index][0]
+        joules = synapses.joules(gates.reshape(samples, steps, -1), widths).sum(axis=1)
+        return joules, synapses.total(gates, np.tile(widths, samples)).reshape(samples, steps).sum(axis=1)
 
 
 def _gates(stage: SpikingStage, read: Array, own: Array | None) -> Array:

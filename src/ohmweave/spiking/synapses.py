@@ -87,6 +87,12 @@ class Synapses:
             charges = self._over_pulse([columns - self._rest for columns, _ in self._tops(gates)], widths)
         return charges[:, 0::2], charges[:, 1::2]
 
+    def total(self, gates: Array, widths: Array) -> Array:
+        """What comes into all columns together, arguments as for :meth:`charges`; shape [samples], C."""
+        if self.linear:
+            return np.asarray(gates @ (self.plan.design.signal.v_read * self.transfer.sum(axis=1)) * widths)
+        return np.asarray(np.sum([each.sum(axis=1) for each in self.charges(gates, widths)], axis=0))
+
     def joules(self, gates: Array, widths: Array) -> Array:
         """What the drivers deliver in one pulse.
 

@@ -1,0 +1,134 @@
+"""What a spiking chip takes: arrays, wires, drivers and hops of its microarchitecture, and joules by part."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ohmweave.blocks.spiking import Consumer
+from ohmweave.spiking.chip import SpikingChip
+from ohmweave.spiking.mesh import hops
+from ohmweave.spiking.plan import SpikingPlan
+from ohmweave.spiking.population import INPUTS
+from ohmweave.units import Array
+
+__all__ = ["Layout", "distances", "energies", "layouts", "together"]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a stage, or a chip, lies on arrays.
+
+    Args:
+        name: of the stage.
+        layers: the network's nodes that it realises.
+        arrays: number of arrays.
+        devices: number of memristors.
+        crossings: number of crossings of all arrays; of ``crossbar``, those of whole tiles.
+        neurons: number of neurons.
+        drivers: number of row drivers.
+        segments: number of wire segments between crossings, rows and columns in use.
+        hops: hops of one spike of each of the neurons it reads to every array that has a row for it, in all.
+        longest: the most hops of them.
+    """
+
+    name: str
+    layers: tuple[str, ...]
+    arrays: int
+    devices: int
+    crossings: int
+    neurons: int
+    drivers: int
+    segments: int
+    hops: int
+    longest: int
+
+    @property
+    def utilisation(self) -> float:
+        """Share of the crossings that have a device."""
+        return self.devices / self.crossings
+
+
+def layouts(plan: SpikingPlan) -> tuple[Layout, ...]:
+    """The layout of each stage."""
+    return tuple(_layout(plan, index) for index in range(len(plan.stages)))
+
+
+def _layout(plan: SpikingPlan, index: int) -> Layout:
+    stage, choice = plan.stages[index], plan.design.array
+    used = sum(tile.g.size for tile in stage.tiles)
+    drivers = sum(len(tile.rows) for tile in stage.tiles)
+    far = hops(plan, index) if plan.design.spiking.tiled else [np.zeros(1, dtype=np.int64)]
+    return Layout(
+        stage.name,
+        stage.layers,
+        len(stage.tiles),
+        stage.devices,
+        len(stage.tiles) * choice.rows * choice.cols if plan.design.spiking.tiled else used,
+        stage.outputs,
+        drivers,
+        2 * used if choice.r_row or choice.r_col else 0,
+        sum(int(each.sum()) for each in far),
+        max(int(each.max(initial=0)) for each in far),
+    )
+
+
+def together(parts: Sequence[Layout], name: str = "chip") -> Layout:
+    """The layout of all stages."""
+    counts = ("arrays", "devices", "crossings", "neurons", "drivers", "segments", "hops")
+    sums = {each: sum(getattr(part, each) for part in parts) for each in counts}
+    layers = tuple(layer for part in parts for layer in part.layers)
+    return Layout(name, layers, **sums, longest=max(part.longest for part in parts))
+
+
+def distances(plan: SpikingPlan, index: int) -> Array:
+    """Hops of one spike of each signal of a stage to all its arrays, [signals]; each copy travels by itself."""
+    stage = plan.stages[index]
+    found = np.zeros(stage.signals)
+    if plan.design.spiking.tiled:
+        for tile, far in zip(stage.tiles, hops(plan, index), strict=True):
+            found[tile.rows] += far
+    return found
+
+
+def energies(chip: SpikingChip, trains: Array) -> Mapping[str, Array]:
+    """Joules of each sample by part: rows, routing, and neurons where their circuit has figures; each [samples], J.
+
+        rows: what the row drivers deliver, the integral of v i over the pulses.
+        routing: spikes times hops times ``spiking.hop_energy``.
+        neurons: as :class:`ohmweave.blocks.spiking.Consumer`, for their steps, spikes and charges.
+
+    Args:
+        chip: a compiled chip; the native engine runs it.
+        trains: at its inputs, [samples, steps, inputs].
+
+    Raises:
+        DataError: samples that do not fit.
+    """
+    plan, neuron = chip.plan, chip.plan.design.neuron
+    parts: dict[str, list[Array]] = {"rows": [], "routing": []}
+    if isinstance(neuron, Consumer):
+        parts["neurons"] = []
+    far = [distances(plan, index) for index in range(len(plan.stages))]
+    for _, stages in chip.stream(trains, energy=True):
+        counts = [each.spikes.sum(axis=1) for each in stages]
+        parts["rows"].append(np.sum([each.joules for each in stages], axis=0))
+        parts["routing"].append(np.sum([_routing(plan, k, counts, far[k]) for k in range(len(stages))], axis=0))
+        if isinstance(neuron, Consumer):
+            taken = [
+                neuron.joules(trains.shape[1] * stage.outputs, count.sum(axis=1), each.coulombs)
+                for stage, count, each in zip(plan.stages, counts, stages, strict=True)
+            ]
+            parts["neurons"].append(np.sum(taken, axis=0))
+    return {name: np.concatenate(found) for name, found in parts.items()}
+
+
+def _routing(plan: SpikingPlan, index: int, counts: Sequence[Array], far: Array) -> Array:
+    """What the spikes that a stage reads take on their way, [samples], J."""
+    stage, energy = plan.stages[index], plan.design.spiking.hop_energy
+    travelled = np.zeros(len(counts[0]))
+    if stage.source != INPUTS:
+        travelled += counts[stage.source] @ far[: stage.inputs]
+    if stage.recurrent:
+        travelled += counts[index] @ far[stage.inputs + stage.bias_rows :]
+    return travelled * energy
