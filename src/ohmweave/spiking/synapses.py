@@ -131,7 +131,8 @@ class Synapses:
     @cached_property
     def _rest(self) -> Array:
         """Column currents at rest, [columns], A."""
-        return np.asarray(self._currents(np.zeros((1, self.stage.signals)))[0][0])
+        columns, _ = self._currents(np.zeros((1, self.stage.signals)))
+        return np.asarray(columns[0])
 
     def _currents(self, volts: Array) -> tuple[Array, Array]:
         """Into columns, [samples, columns], and out of the drivers, [samples, signals], A."""
