@@ -74,7 +74,8 @@ def test_a_run_says_what_the_network_says(network: Graph, chip: SpikingChip, bui
     np.testing.assert_array_equal(done.evidence.software, software)
     found = done.summary()
     assert found["software_accuracy"] == np.mean(software == DATA.y)
-    assert found["energy_j"]["rows of s0"] > 0.0
+    assert found["energy_j"]["rows"] > 0.0 == found["energy_j"]["routing"]
+    assert found["synaptic_events_each"] > found["spikes_each"] > 0.0
     assert (found["samples"], found["steps"], found["reused"]) == (6, 6, False)
 
 

@@ -92,12 +92,15 @@ def compile_(
         str | None,
         typer.Option(help="data that sets the scales, as for --data; its training split; spiking networks need none"),
     ] = None,
-    design: Annotated[str, typer.Option(help=f"TOML file, or a preset: {', '.join(PRESETS)}")] = "default",
+    design: Annotated[
+        str | None,
+        typer.Option(help=f"TOML file, or a preset: {', '.join(PRESETS)}; default, or spiking for such networks"),
+    ] = None,
     weights: Annotated[Path | None, typer.Option(help="safetensors file for a factory")] = None,
     as_json: Json = False,
 ) -> None:
     """Weave a network into a circuit: plan, netlist and all, in a build directory."""
-    chosen = _design(design)
+    chosen = None if design is None else _design(design)
     data = None if calibrate is None else load_data(calibrate, "train").x
     network, remarks = _network(model, weights)
     chip = weave(network, chosen, calibration=data, weights=weights)

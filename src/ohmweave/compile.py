@@ -24,7 +24,8 @@ def compile(
 
     Args:
         model: a Graph, a live ``nn.Module`` in eval mode, an ONNX or NIR file, or ``package.module:factory``.
-        design: every choice of the chip; :meth:`Design.default` if not given.
+        design: every choice of the chip; if not given :meth:`Design.default`, of spiking networks the preset
+            ``spiking``.
         calibration: representative inputs in network units, [samples, ...]; they set the scales. Spiking networks,
             whose scales are their thresholds, need none.
         weights: a safetensors file for a factory's module.
@@ -52,7 +53,7 @@ def compile(
             where="model",
             remedy="give the network itself or where it is",
         )
-    chosen = design or Design.default()
+    chosen = design or (Design.preset("spiking") if graph.spiking else Design.default())
     if graph.spiking:
         return SpikingChip(plan_spiking(graph, chosen, straight=chosen.encoding.analog))
     if calibration is None:

@@ -211,6 +211,8 @@ PRESETS: Mapping[str, Design] = {
     "ideal": Design(array=ArrayChoice(r_row=0.0, r_col=0.0), opamp=Ideal(), driver=Driver(r_source=0.0)),
     "lossy": Design(array=ArrayChoice(r_row=100.0, r_col=100.0)),
     "sampled": Design(coupling=CouplingChoice(kind="sampled")),
+    # One array holds a whole layer: wires of 784 rows would take seven points of a spiking network's accuracy.
+    "spiking": Design(array=ArrayChoice(ground="both", reserve=0.3)),
     "digital": Design(
         array=ArrayChoice(reserve=0.15),
         signal=SignalChoice(headroom=0.3),

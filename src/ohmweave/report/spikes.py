@@ -69,6 +69,7 @@ class SpikeEvidence:
         agreement: stage -> its spikes against the network's, over all samples.
         joules: part -> energy a sample, mean, J; empty where it is not computed.
         energy_samples: of how many samples, the first ones, that mean is.
+        counts: spikes of all neurons, and synaptic events, means a sample of the same samples.
         shown: stage -> trains of the first few samples.
         seconds: wall time of the circuit, s.
         remarks: what there is to say about the run.
@@ -86,6 +87,7 @@ class SpikeEvidence:
     agreement: Mapping[str, TrainAgreement]
     joules: Mapping[str, float]
     energy_samples: int
+    counts: tuple[float, float]
     shown: Mapping[str, Trains]
     seconds: float
     remarks: tuple[str, ...] = ()
@@ -100,6 +102,7 @@ class SpikeEvidence:
             arrays |= trains.pack(stage)
         facts = {name: getattr(self, name) for name in _FACTS}
         facts |= {"remarks": list(self.remarks), "joules": dict(self.joules), "energy_samples": self.energy_samples}
+        facts["counts"] = list(self.counts)
         facts["agreement"] = {stage: list(vars(found).values()) for stage, found in self.agreement.items()}
         return save_result(directory / f"{stem}.json", "spikes", digest, facts, arrays)
 
@@ -125,6 +128,7 @@ class SpikeEvidence:
                 agreement=agreement,
                 joules={part: float(value) for part, value in facts["joules"].items()},
                 energy_samples=int(facts["energy_samples"]),
+                counts=(float(facts["counts"][0]), float(facts["counts"][1])),
                 shown={stage: Trains.unpack(stage, arrays) for stage in agreement},
                 seconds=float(facts["seconds"]),
                 remarks=tuple(str(remark) for remark in facts["remarks"]),

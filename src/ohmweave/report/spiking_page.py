@@ -15,11 +15,11 @@ from ohmweave.spiking import SpikingPlan
 
 __all__ = ["PUBLISHED", "render_spiking"]
 
-# Energy a spike or a synaptic event that others report, J, with its source.
+# What others report of the same kind, J, with its source.
 PUBLISHED = (
-    ("Loihi, 14 nm: one synaptic event", 23.6e-12, "Davies et al., IEEE Micro 38 (2018), table 2"),
-    ("TrueNorth, 28 nm: one synaptic event", 26e-12, "Merolla et al., Science 345 (2014)"),
-    ("axon hillock, 65 nm: one spike", 4e-15, "Sourikopoulos et al., Front. Neurosci. 11 (2017)"),
+    ("synaptic event", "Loihi, 14 nm", 23.6e-12, "Davies et al., IEEE Micro 38 (2018)"),
+    ("synaptic event", "TrueNorth, 28 nm", 26e-12, "Merolla et al., Science 345 (2014)"),
+    ("spike of a neuron", "analog, 65 nm", 4e-15, "Sourikopoulos et al., Front. Neurosci. 11 (2017)"),
 )
 
 
@@ -41,7 +41,7 @@ def render_spiking(plan: SpikingPlan, evidence: SpikeEvidence, check: SpikeCheck
         membranes=_membranes(evidence.shown),
         check=None if check is None else _check(check),
         energy=_energy(evidence),
-        published=[(what, quantity(joules, "J"), source) for what, joules, source in PUBLISHED],
+        published=[(what, who, quantity(joules, "J"), source) for what, who, joules, source in PUBLISHED],
         choices=tables.choices(plan.design),
         version=version("ohmweave"),
         digest=plan.digest()[:12],
@@ -81,11 +81,7 @@ def _summary(plan: SpikingPlan, e: SpikeEvidence) -> list[tables.Fact]:
         tables.Fact("Same decisions", percent(float(np.mean(e.classes == e.software))), "as the network"),
         tables.Fact("Microarchitecture", plan.design.spiking.microarchitecture, f"{plural(arrays, 'array')}"),
         tables.Fact("Neurons and memristors", f"{plan.neurons:,} and {plan.devices:,}"),
-        *(
-            [tables.Fact("Energy of the arrays", quantity(total, "J"), "a sample, from the row drivers")]
-            if total
-            else []
-        ),
+        *([tables.Fact("Energy", quantity(total, "J"), "a sample, by its parts below")] if total else []),
         tables.Fact(
             "Simulated by", f"{e.engine} {e.engine_version}", f"{quantity(e.seconds / e.samples, 's')} a sample"
         ),
@@ -146,10 +142,14 @@ def _check(check: SpikeCheck) -> dict[str, Any]:
 def _energy(e: SpikeEvidence) -> dict[str, Any] | None:
     if not e.joules:
         return None
-    total, spikes = sum(e.joules.values()), sum(found.spikes for found in e.agreement.values()) / e.samples
+    total, (spikes, events) = sum(e.joules.values()), e.counts
+    each = [("synaptic event (rows and routing)", e.joules["rows"] + e.joules["routing"], events)]
+    if "neurons" in e.joules:
+        each.append(("spike of a neuron", e.joules["neurons"], spikes))
     return {
         "rows": [(part, quantity(joules, "J"), percent(joules / total)) for part, joules in e.joules.items()],
         "total": quantity(total, "J"),
-        "each": quantity(total / max(spikes, 1.0), "J"),
+        "each": [(what, quantity(joules / max(count, 1.0), "J")) for what, joules, count in each],
+        "ideal": "neurons" not in e.joules,
         "samples": plural(e.energy_samples, "sample"),
     }

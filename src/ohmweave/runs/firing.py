@@ -19,6 +19,8 @@ from ohmweave.runs.results import SIMULATED, VERIFIED, first_samples, netlist_di
 from ohmweave.simulate import Progress
 from ohmweave.simulate.ngspice import NgspiceSimulator
 from ohmweave.spiking import SpikingChip, SpikingRun
+from ohmweave.spiking.costs import energies
+from ohmweave.spiking.population import INPUTS
 from ohmweave.temporal import decide, trace
 from ohmweave.units import Array
 
@@ -55,6 +57,8 @@ class SpikesSimulated:
             "spikes_astray": {stage: found.astray for stage, found in e.agreement.items()},
             "energy_j": dict(e.joules) or None,
             "energy_samples": e.energy_samples,
+            "spikes_each": e.counts[0],
+            "synaptic_events_each": e.counts[1],
             "seconds": e.seconds,
             "remarks": list(e.remarks),
             "reused": self.reused,
@@ -151,6 +155,7 @@ def _evidence(
     classes, software, seconds, steps = [], [], 0.0, 0
     totals: dict[str, list[TrainAgreement]] = {stage.name: [] for stage in chip.plan.stages}
     joules: dict[str, float] = {}
+    counts = (0.0, 0.0)
     shown: dict[str, Trains] = {}
     told = ""
     for part, trains in chip.plan.parts(x, _PART):
@@ -160,8 +165,9 @@ def _evidence(
         for name, (spikes, _) in ideal.items():
             totals[name].append(agreement_of_trains(run.spikes[name], spikes))
         if first and engine == "native":
-            few = chip.simulate(trains[:_ENERGY_SAMPLES], engine, membranes=False, energy=True)
-            joules = {f"rows of {name}": float(each.mean()) for name, each in few.joules.items()}
+            few = trains[:_ENERGY_SAMPLES]
+            joules = {name: float(each.mean()) for name, each in energies(chip, few).items()}
+            counts = _counts(chip, few, {name: spikes[:_ENERGY_SAMPLES] for name, spikes in run.spikes.items()})
         shown = shown or _shown(run, ideal)
         classes.append(run.classes)
         software.append(decide(ideal[chip.plan.stages[-1].name][0]))
@@ -172,8 +178,18 @@ def _evidence(
     samples = len(x)
     return SpikeEvidence(
         engine, told, "", samples, steps, None, np.concatenate(classes), np.concatenate(software), agreement,
-        joules, min(_ENERGY_SAMPLES, samples) if joules else 0, shown, seconds,
+        joules, min(_ENERGY_SAMPLES, samples) if joules else 0, counts, shown, seconds,
     )  # fmt: skip
+
+
+def _counts(chip: SpikingChip, trains: Array, spikes: Mapping[str, Array]) -> tuple[float, float]:
+    """Spikes of all neurons, and synaptic events, spikes times the neurons that hear them; means a sample."""
+    fired = [spikes[stage.name].sum() for stage in chip.plan.stages]
+    events = 0.0
+    for index, stage in enumerate(chip.plan.stages):
+        heard = trains.sum() if stage.source == INPUTS else fired[stage.source]
+        events += stage.outputs * (heard + (fired[index] if stage.recurrent else 0.0))
+    return float(sum(fired)) / len(trains), float(events) / len(trains)
 
 
 def _ideal(chip: SpikingChip, trains: Array) -> dict[str, tuple[Array, Array]]:
