@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,7 +13,7 @@ from ohmweave import archive, runs
 from ohmweave.compile import compile as weave
 from ohmweave.design import Design
 from ohmweave.encoders import Direct, Given, Rate
-from ohmweave.errors import BuildError, DataError, DesignError, SimulationError
+from ohmweave.errors import BuildError, DataError, DesignError, ModelError, SimulationError
 from ohmweave.frontend import Data
 from ohmweave.graph import Graph, Input, Linear, Node
 from ohmweave.ops import LeakyIntegrateFire
@@ -143,6 +144,26 @@ def test_engines_without_time_are_refused(build: Path, chip: SpikingChip) -> Non
         chip.simulate(chip.plan.encode(X), "vacask")
     with pytest.raises(DesignError, match="expected ngspice, which runs spiking chips in time, found 'vacask'"):
         runs.verify(build, DATA, engine="vacask")
+
+
+def test_single_precision_is_not_asked_for_in_vain(build: Path) -> None:
+    with pytest.raises(DesignError, match="stepped in float64 on the processor, found 'float32'"):
+        runs.simulate(build, DATA, options={"precision": "float32"})
+
+
+def test_no_samples_are_told(chip: SpikingChip) -> None:
+    with pytest.raises(DataError, match="expected at least one sample, found none"):
+        chip.plan.encode(np.zeros((0, 5)))
+
+
+def test_forged_stages_are_refused(chip: SpikingChip) -> None:
+    first, second = chip.plan.stages
+    with pytest.raises(ModelError, match="expected an earlier stage of 4 outputs as its source, found 1"):
+        replace(chip.plan, stages=(first, replace(second, source=1)))
+    with pytest.raises(ModelError, match="found 5 inputs, 1 arrays and 3 membranes"):
+        replace(first, membranes=first.membranes[:3])
+    with pytest.raises(ModelError, match="expected a positive gain and a decay from 0 to 1, found nan"):
+        replace(first.membranes[0], gain=float("nan"))
 
 
 def test_too_little_time_is_told(build: Path, ngspice: str) -> None:

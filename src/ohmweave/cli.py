@@ -35,6 +35,7 @@ __all__ = ["app", "main"]
 
 _DISAGREES = 3
 _INTERRUPTED = 130
+_TOLERANCE = f"deviation allowed, of each stage's full scale, usually {runs.TOLERANCE:g}; of spikes the share astray"
 _OTHERS = ", ".join(name for name in SIMULATORS if name != "native")
 app = typer.Typer(name="ohmweave", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 Build = Annotated[Path, typer.Argument(help="a build directory")]
@@ -92,10 +93,7 @@ def compile_(
         str | None,
         typer.Option(help="data that sets the scales, as for --data; its training split; spiking networks need none"),
     ] = None,
-    design: Annotated[
-        str | None,
-        typer.Option(help=f"TOML file, or a preset: {', '.join(PRESETS)}; default, or spiking for such networks"),
-    ] = None,
+    design: Annotated[str | None, typer.Option(help=f"TOML file, or a preset: {', '.join(PRESETS)}")] = None,
     weights: Annotated[Path | None, typer.Option(help="safetensors file for a factory")] = None,
     as_json: Json = False,
 ) -> None:
@@ -147,10 +145,7 @@ def verify(
     data: DataSpec,
     samples: Annotated[int, typer.Option(help="samples, from the first")] = 8,
     engine: Annotated[str, typer.Option(help=f"the engine to check against: {_OTHERS}")] = "ngspice",
-    tolerance: Annotated[
-        float | None,
-        typer.Option(help=f"largest deviation, of each stage's full scale; usually {runs.TOLERANCE:g}"),
-    ] = None,
+    tolerance: Annotated[float | None, typer.Option(help=_TOLERANCE)] = None,
     time_limit: Annotated[float, typer.Option(help="seconds the engine may take")] = 600.0,
     as_json: Json = False,
 ) -> None:

@@ -12,7 +12,7 @@ from ohmweave.analysis.accuracy import accuracy, agreement
 from ohmweave.analysis.deviation import stage_values
 from ohmweave.archive import CACHE, RESULTS, load
 from ohmweave.chip import Chip
-from ohmweave.errors import BuildError
+from ohmweave.errors import BuildError, DesignError
 from ohmweave.frontend import Data
 from ohmweave.report import Evidence
 from ohmweave.runs.firing import SpikesSimulated, simulate_spikes
@@ -89,6 +89,7 @@ def simulate(
     """
     chip = load(build)
     if isinstance(chip, SpikingChip):
+        _refuse_options(engine, options or {})
         spice = {} if engine == "native" else options or {}
         return simulate_spikes(
             build, chip, data, engine=engine, limit=limit, fresh=fresh, progress=progress, options=spice
@@ -112,6 +113,19 @@ def simulate(
     evidence.save(build / RESULTS, stem, digest)
     discard(unfinished)
     return Simulated(chip, evidence, False)
+
+
+def _refuse_options(engine: str, options: dict[str, Any]) -> None:
+    """What the native engine has no use for in time is not to be asked for in vain."""
+    asked = {"precision": "float64", "device": None}
+    for name, usual in asked.items() if engine == "native" else ():
+        if options.get(name, usual) != usual:
+            raise DesignError(
+                f"expected {name} as it is, since spiking chips are stepped in float64 on the processor, "
+                f"found {options[name]!r}",
+                where=f"engine native, {name}",
+                remedy="leave it out",
+            )
 
 
 def _whole(chip: Chip, x: Array, engine: Simulator) -> Evidence:
