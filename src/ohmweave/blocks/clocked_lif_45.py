@@ -131,11 +131,11 @@ class ClockedLif45:
     def packet(self, membrane: Membrane, clock: Clocking) -> float:
         """Current of the packets of charge that a spike takes from the membrane, A.
 
-        A packet of C_m V_theta, or before the leak beta times that, in the width of its clock.
+        A packet of C_m V_theta in the width of its clock, before the leak or after it: what is taken before leaks with
+        the membrane, so that the next comparison misses beta V_theta, as the network's does.
         """
         phase = clock.phase(membrane.reset_clock)
-        volts = self.v_threshold * (1.0 if membrane.delay else membrane.beta)
-        return self.c_m * volts / ((phase.end - phase.begin) * clock.step)
+        return self.c_m * self.v_threshold / ((phase.end - phase.begin) * clock.step)
 
     def soma(self, membranes: Sequence[Membrane], clock: Clocking) -> "Lif45Soma":
         """The mathematics of these neurons."""
@@ -304,9 +304,7 @@ def _row(neuron: ClockedLif45, membrane: Membrane, clock: Clocking, found: LifFi
     # What currents at rest leave on the membrane when the copies are not equal.
     window = clock.phase("integrate")
     rest = membrane.gain * (more_p - more_n) * REST * neuron.i_column * (window.end - window.begin) * clock.step
-    packet = 0.0
-    if membrane.reset == "subtract":
-        packet = found.packet * neuron.v_threshold * (1.0 if membrane.delay else membrane.beta)
+    packet = found.packet * neuron.v_threshold if membrane.reset == "subtract" else 0.0
     return (
         decay,
         moved + rest / neuron.c_m,
