@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ohmweave.blocks import ClockedLif45, Clocking
+from ohmweave.blocks import BUILTIN_NEURONS, ClockedLif45, ClockedNeuron, Clocking
 from ohmweave.blocks.spiking import Membrane
 from ohmweave.ops import LeakyIntegrateFire
 from ohmweave.ops.spiking import run_steps
@@ -39,3 +39,13 @@ def test_every_reset_is_the_networks(reset: str, delay: bool, beta: float) -> No
     np.testing.assert_array_equal(spiked, wanted)
     assert 0 < wanted.sum() < len(wanted)
     assert np.abs(volts - membranes).max() < 0.03
+
+
+@pytest.mark.parametrize("kind", BUILTIN_NEURONS)
+def test_every_neuron_has_all_that_a_chip_asks_of_it(kind: str) -> None:
+    neuron = BUILTIN_NEURONS[kind]()
+    asked = {name for name in vars(ClockedNeuron) if not name.startswith("_")}
+    assert {"tolerance", "membrane_tolerance", "gain", "soma"} <= asked
+    assert [name for name in sorted(asked) if not hasattr(neuron, name)] == []
+    assert 0.0 <= neuron.tolerance <= 0.01
+    assert 0.0 < neuron.membrane_tolerance <= 0.05

@@ -58,6 +58,9 @@ class ClockedLif45:
     mirror_spread: float = 0.0
     leak_spread: float = 0.0
     kind: ClassVar[str] = "clocked_lif_45"
+    # Of spikes; and of membranes what the worst of eight steps missed within the limits above, docs/theory/spiking.md.
+    tolerance: ClassVar[float] = 0.01
+    membrane_tolerance: ClassVar[float] = 0.05
 
     def __post_init__(self) -> None:
         require("neuron.c_m", self.c_m, "F", "1 pF")
