@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from ohmweave.blocks import ClockedLif, ClockedLif45
+from ohmweave.blocks import ClockedLif, ClockedLif45, Clocking
 from ohmweave.choices import ArrayChoice, SpikingChoice
 from ohmweave.design import Design
 from ohmweave.devices import Sinh
@@ -81,7 +81,7 @@ def test_routing_takes_a_hops_energy_for_each_hop_of_each_spike(recurrent: bool)
 class Costly(ClockedLif):
     """1 fJ a step, 1 pJ a spike, 1 J/C."""
 
-    def joules(self, steps: int, spikes: Array, coulombs: Array) -> Array:
+    def joules(self, clock: Clocking, steps: int, spikes: Array, coulombs: Array) -> Array:
         return steps * 1e-15 + spikes * 1e-12 + coulombs
 
 
@@ -102,9 +102,12 @@ def test_neurons_take_what_their_figures_say(device: object) -> None:
 def test_transistor_neurons_have_figures() -> None:
     neuron = ClockedLif45()
     found = neuron.figures
-    taken = neuron.joules(10, np.array([3.0]), np.array([2e-12]))
+    taken = neuron.joules(Clocking(), 10, np.array([3.0]), np.array([2e-12]))
     wanted = 10 * found.energy_step + 3 * found.energy_spike + 2e-12 * found.energy_charge
     np.testing.assert_allclose(taken, [wanted], rtol=1e-12)
+    # Currents at rest last as long as the step and are shares of the design current.
+    more = replace(neuron, i_column=200e-6).joules(Clocking(step=2e-6), 10, np.array([3.0]), np.array([2e-12]))
+    np.testing.assert_allclose(more - taken, [30 * found.energy_step], rtol=1e-9)
     assert set(energies(SpikingChip(plan_spiking(network(), replace(TILED, neuron=neuron))), spikes())) == {
         "rows",
         "routing",

@@ -124,7 +124,7 @@ def characterize_neuron(neuron: ClockedLif45, clock: Clocking, simulator: Ngspic
         transfer=(1.0, 1.0), leak_farads=leak_farads, leak_charge=leak_charge, gains=_GAINS,
         drift=_drift(engine, neuron, clock),
         reset=empty, packet=1.0, delay=delay, energy_step=energies[0], energy_spike=energies[1],
-        energy_charge=energies[2], step=clock.step, circuit=circuit_digest(cell),
+        energy_charge=energies[2], i_column=neuron.i_column, step=clock.step, circuit=circuit_digest(cell),
     )  # fmt: skip
     found = replace(found, transfer=_transfer(engine, neuron, clock, found))
     return replace(found, packet=_packet(engine, neuron, clock))

@@ -116,7 +116,7 @@ def energies(chip: SpikingChip, trains: Array) -> Mapping[str, Array]:
         parts["routing"].append(np.sum([_routing(plan, k, counts, far[k]) for k in range(len(stages))], axis=0))
         if isinstance(neuron, Consumer):
             taken = [
-                neuron.joules(trains.shape[1] * stage.outputs, count.sum(axis=1), each.coulombs)
+                neuron.joules(plan.design.clock, trains.shape[1] * stage.outputs, count.sum(axis=1), each.coulombs)
                 for stage, count, each in zip(plan.stages, counts, stages, strict=True)
             ]
             parts["neurons"].append(np.sum(taken, axis=0))
