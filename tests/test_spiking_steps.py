@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from ohmweave.blocks import ClockedLif, Clocking, PulseDriver
+from ohmweave.blocks import ClockedLif, ClockedLif45, Clocking, PulseDriver
 from ohmweave.choices import ArrayChoice, SpikingChoice
 from ohmweave.design import Design
 from ohmweave.devices import Sinh
@@ -222,3 +222,24 @@ def test_samples_that_do_not_fit_are_refused(
         chip.simulate(np.full(shape, value))
     remedy = "encode the samples as spike trains" if "trains" in message else "encode the samples"
     assert str(refused.value) == f"data: {message}; {remedy}"
+
+
+def test_membranes_of_later_stages_drift_while_they_wait() -> None:
+    graph = two_layers(np.random.default_rng(1), ("zero", False), recurrent=False, biased=False)
+    nodes = [
+        replace(node, op=replace(node.op, beta=np.full(node.op.beta.shape, 0.9)))
+        if isinstance(node.op, LeakyIntegrateFire)
+        else node
+        for node in graph.nodes
+    ]
+    plan = plan_spiking(Graph(tuple(nodes), graph.outputs), replace(IDEAL, neuron=ClockedLif45()))
+    found = SpikingChip(plan).simulate(np.zeros((2, 3, 7))).membranes
+    for stage, delay in zip(plan.stages, (0, 1), strict=True):
+        soma = plan.design.neuron.soma(stage.membranes, plan.design.clock)
+        v, still, expected = soma.start(1), np.zeros((1, stage.outputs)), []
+        for _ in range(delay + 3):
+            v, _ = soma.step(v, still, (still, still))
+            expected.append(v[0] / plan.design.neuron.v_threshold)
+        wanted = np.broadcast_to(expected[delay:], (2, 3, stage.outputs))
+        np.testing.assert_allclose(found[stage.name], wanted, atol=1e-9)
+        assert (np.abs(found[stage.name][:, 0] - expected[0]) > 1e-5).all() == bool(delay)

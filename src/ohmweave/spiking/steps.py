@@ -115,7 +115,7 @@ class Stepper:
             return soma.scan(moves), moves
         samples, steps, _ = read.shape
         spikes, volts = np.empty((2, samples, steps, stage.outputs))
-        v, spiked = soma.start(samples), np.zeros((samples, stage.outputs))
+        v, spiked = (np.repeat(each, samples, axis=0) for each in self._waited(index, stage))
         heard = stage.inputs + stage.bias_rows
         for t in range(steps):
             if isinstance(moves, np.ndarray):
@@ -125,6 +125,14 @@ class Stepper:
                 v, spiked = soma.step(v, spiked, moves(t, spiked))
             spikes[:, t], volts[:, t] = spiked, v
         return spikes, volts
+
+    def _waited(self, index: int, stage: SpikingStage) -> tuple[Array, Array]:
+        """Membranes and spikes of one sample when a stage begins: it waits without charges for those before it."""
+        soma, still = self._stages[index][1], np.zeros((1, stage.outputs))
+        v, spiked = soma.start(1), still
+        for _ in range(self.plan.delays[index]):
+            v, spiked = soma.step(v, spiked, (still, still))
+        return v, spiked
 
     def _moves(self, index: int, stage: SpikingStage, read: Array, widths: Array) -> "Array | Charges":
         """What charges of other neurons move membranes by, [samples, steps, neurons], V; or the charges of each step.
