@@ -12,7 +12,7 @@ from ohmweave.blocks import ClockedLif, ClockedLif45, Clocking, PulseDriver
 from ohmweave.choices import ArrayChoice, SpikingChoice
 from ohmweave.design import Design
 from ohmweave.devices import Sinh
-from ohmweave.errors import DataError
+from ohmweave.errors import DataError, DesignError
 from ohmweave.graph import Graph, Input, Linear, Node
 from ohmweave.ops import LeakyIntegrateFire, RecurrentLeakyIntegrateFire
 from ohmweave.spiking import SpikingChip, plan_spiking, steps
@@ -243,3 +243,20 @@ def test_membranes_of_later_stages_drift_while_they_wait() -> None:
         wanted = np.broadcast_to(expected[delay:], (2, 3, stage.outputs))
         np.testing.assert_allclose(found[stage.name], wanted, atol=1e-9)
         assert (np.abs(found[stage.name][:, 0] - expected[0]) > 1e-5).all() == bool(delay)
+
+
+def test_columns_that_were_not_measured_are_told_with_their_stage() -> None:
+    heavy = Graph(
+        (
+            Node("x", Input((40,))),
+            Node("fc", Linear(np.ones((2, 40)), np.zeros(2)), ("x",)),
+            Node("lif", LeakyIntegrateFire(np.full(2, 0.9), np.ones(2)), ("fc",)),
+        ),
+        ("lif",),
+    )
+    chip = SpikingChip(plan_spiking(heavy, replace(IDEAL, array=ArrayChoice(rows=64, cols=64), neuron=ClockedLif45())))
+    few = np.zeros((1, 2, 40))
+    few[:, :, :5] = 1.0
+    assert chip.simulate(few).output.sum() == 4.0
+    with pytest.raises(DesignError, match=r"^stage s0, neuron\.i_column: expected column currents from -3e-06"):
+        chip.simulate(np.ones((1, 2, 40)))

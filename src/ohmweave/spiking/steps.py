@@ -11,6 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from ohmweave.blocks.spiking import LinearSoma, ScanningSoma, Soma
+from ohmweave.errors import DesignError
 from ohmweave.simulate.native import Native
 from ohmweave.simulate.threads import one_thread_each
 from ohmweave.spiking.events import gather
@@ -95,6 +96,9 @@ class Stepper:
 
         Yields:
             Stage by stage what its neurons did.
+
+        Raises:
+            DesignError: currents for which a neuron has no figures.
         """
         found: list[Array] = []
         with one_thread_each():
@@ -102,7 +106,11 @@ class Stepper:
                 read = trains if stage.source == INPUTS else found[stage.source]
                 delay = self.plan.delays[index]
                 own = widths[delay : delay + trains.shape[1]]
-                spikes, volts = self._stage(index, stage, read, own)
+                try:
+                    spikes, volts = self._stage(index, stage, read, own)
+                except DesignError as error:
+                    where = f"stage {stage.name}, {error.where}"
+                    raise DesignError(error.message, where=where, remedy=error.remedy) from error
                 found.append(spikes)
                 taken = self._taken(index, stage, read, spikes, own) if energy else (np.empty(0), np.empty(0))
                 scaled = volts / self.plan.design.neuron.v_threshold if membranes else np.empty(0)
