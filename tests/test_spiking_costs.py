@@ -12,7 +12,7 @@ from ohmweave.devices import Sinh
 from ohmweave.graph import Graph, Input, Linear, Node
 from ohmweave.ops import LeakyIntegrateFire, RecurrentLeakyIntegrateFire
 from ohmweave.spiking import SpikingChip, plan_spiking
-from ohmweave.spiking.costs import Layout, distances, energies, layouts, together
+from ohmweave.spiking.costs import Layout, distances, energies, layouts, stage_energies, together
 from ohmweave.units import Array
 
 LAYER = Design(array=ArrayChoice(rows=4, cols=6))
@@ -113,3 +113,15 @@ def test_transistor_neurons_have_figures() -> None:
         "routing",
         "neurons",
     }
+
+
+def test_stages_energies_add_up_to_the_chips() -> None:
+    chip, x = SpikingChip(plan_spiking(network(), replace(TILED, neuron=ClockedLif45()))), spikes()
+    every, stages = energies(chip, x), stage_energies(chip, x)
+    assert list(every) == ["rows", "routing", "neurons"]
+    assert list(stages) == ["s0", "s1"]
+    for part, joules in every.items():
+        np.testing.assert_allclose(stages["s0"][part] + stages["s1"][part], joules, rtol=1e-12)
+    # Inputs come from elsewhere: their ways are not the chip's.
+    assert (stages["s0"]["routing"] == 0.0).all()
+    assert (stages["s1"]["routing"] > 0.0).all()

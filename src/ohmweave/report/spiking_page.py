@@ -22,6 +22,9 @@ PUBLISHED = (
     ("axon hillock, 65 nm: one spike", 4e-15, "Sourikopoulos et al., Front. Neurosci. 11 (2017)"),
 )
 
+# Parts of the energies, and the words for them.
+_TAKERS = {"rows": "row drivers", "routing": "routes between arrays", "neurons": "neurons"}
+
 
 def render_spiking(plan: SpikingPlan, evidence: SpikeEvidence, check: SpikeCheck | None) -> str:
     """One self-contained HTML page about a spiking chip: no scripts, nothing to fetch.
@@ -81,11 +84,7 @@ def _summary(plan: SpikingPlan, e: SpikeEvidence) -> list[tables.Fact]:
         tables.Fact("Same decisions", percent(float(np.mean(e.classes == e.software))), "as the network"),
         tables.Fact("Microarchitecture", plan.design.spiking.microarchitecture, f"{plural(arrays, 'array')}"),
         tables.Fact("Neurons and memristors", f"{plan.neurons:,} and {plan.devices:,}"),
-        *(
-            [tables.Fact("Energy of the arrays", quantity(total, "J"), "a sample, from the row drivers")]
-            if total
-            else []
-        ),
+        *([tables.Fact("Energy", quantity(total, "J"), f"a sample, {_takers(e)}")] if total else []),
         tables.Fact(
             "Simulated by", f"{e.engine} {e.engine_version}", f"{quantity(e.seconds / e.samples, 's')} a sample"
         ),
@@ -143,6 +142,13 @@ def _check(check: SpikeCheck) -> dict[str, Any]:
     }
 
 
+def _takers(e: SpikeEvidence) -> str:
+    """Whose energies are there, in words."""
+    kinds = {part.partition(" of ")[0] for part in e.joules}
+    *first, last = (words for kind, words in _TAKERS.items() if kind in kinds)
+    return f"{', '.join(first)} and {last}" if first else last
+
+
 def _energy(e: SpikeEvidence) -> dict[str, Any] | None:
     if not e.joules:
         return None
@@ -150,6 +156,7 @@ def _energy(e: SpikeEvidence) -> dict[str, Any] | None:
     return {
         "rows": [(part, quantity(joules, "J"), percent(joules / total)) for part, joules in e.joules.items()],
         "total": quantity(total, "J"),
+        "takers": _takers(e),
         "each": quantity(total / max(spikes, 1.0), "J"),
         "samples": plural(e.energy_samples, "sample"),
     }

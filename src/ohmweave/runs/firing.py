@@ -19,13 +19,14 @@ from ohmweave.runs.results import SIMULATED, VERIFIED, first_samples, netlist_di
 from ohmweave.simulate import Progress
 from ohmweave.simulate.ngspice import NgspiceSimulator
 from ohmweave.spiking import SpikingChip, SpikingRun
+from ohmweave.spiking.costs import stage_energies
 from ohmweave.temporal import decide, trace
 from ohmweave.units import Array
 
 __all__ = ["SpikesSimulated", "SpikesVerified", "simulate_spikes", "verify_spikes"]
 
 _SHOWN = 4
-# Energies of row drivers take a product of matrices for every step.
+# Energies take a product of matrices for every step.
 _ENERGY_SAMPLES = 64
 _PART = 256
 
@@ -160,8 +161,7 @@ def _evidence(
         for name, (spikes, _) in ideal.items():
             totals[name].append(agreement_of_trains(run.spikes[name], spikes))
         if first and engine == "native":
-            few = chip.simulate(trains[:_ENERGY_SAMPLES], engine, membranes=False, energy=True)
-            joules = {f"rows of {name}": float(each.mean()) for name, each in few.joules.items()}
+            joules = _joules(chip, trains[:_ENERGY_SAMPLES])
         shown = shown or _shown(run, ideal)
         classes.append(run.classes)
         software.append(decide(ideal[chip.plan.stages[-1].name][0]))
@@ -174,6 +174,16 @@ def _evidence(
         engine, told, "", samples, steps, None, np.concatenate(classes), np.concatenate(software), agreement,
         joules, min(_ENERGY_SAMPLES, samples) if joules else 0, shown, seconds,
     )  # fmt: skip
+
+
+def _joules(chip: SpikingChip, trains: Array) -> dict[str, float]:
+    """Energy a sample by part and stage, J; of routes where there are arrays to go to."""
+    return {
+        f"{part} of {stage}": float(each.mean())
+        for stage, parts in stage_energies(chip, trains).items()
+        for part, each in parts.items()
+        if part != "routing" or chip.plan.design.spiking.tiled
+    }
 
 
 def _ideal(chip: SpikingChip, trains: Array) -> dict[str, tuple[Array, Array]]:
