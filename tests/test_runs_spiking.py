@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from ohmweave import archive, runs
+from ohmweave.blocks import ClockedLif45
+from ohmweave.choices import SpikingChoice
 from ohmweave.compile import compile as weave
 from ohmweave.design import Design
 from ohmweave.encoders import Direct, Given, Rate
@@ -18,6 +20,7 @@ from ohmweave.frontend import Data
 from ohmweave.graph import Graph, Input, Linear, Node
 from ohmweave.ops import LeakyIntegrateFire
 from ohmweave.spiking import SpikingChip
+from ohmweave.spiking.costs import stage_energies
 from ohmweave.temporal import decide, run
 
 CommandLine = Callable[..., SimpleNamespace]
@@ -75,9 +78,29 @@ def test_a_run_says_what_the_network_says(network: Graph, chip: SpikingChip, bui
     np.testing.assert_array_equal(done.evidence.software, software)
     found = done.summary()
     assert found["software_accuracy"] == np.mean(software == DATA.y)
-    assert found["energy_j"]["rows"] > 0.0 == found["energy_j"]["routing"]
+    assert found["energy_j"]["rows of s0"] > 0.0
+    assert set(found["energy_j"]) == {"rows of s0", "rows of s1"}
     assert found["synaptic_events_each"] > found["spikes_each"] > 0.0
     assert (found["samples"], found["steps"], found["reused"]) == (6, 6, False)
+
+
+def test_energies_are_told_by_part_and_stage(network: Graph, tmp_path: Path) -> None:
+    design = Design(encoding=Rate(6), neuron=ClockedLif45(), spiking=SpikingChoice("crossbar"))
+    build = archive.save(weave(network, design), tmp_path / "build")
+    made = archive.load(build)
+    assert isinstance(made, SpikingChip)
+    found = runs.simulate(build, DATA).summary()["energy_j"]
+    wanted = {
+        f"{part} of {stage}": each.mean()
+        for stage, parts in stage_energies(made, made.plan.encode(X)).items()
+        for part, each in parts.items()
+    }
+    assert found == pytest.approx(wanted)
+    assert set(found) == {f"{part} of s{stage}" for part in ("rows", "routing", "neurons") for stage in (0, 1)}
+    # Of four neurons for six steps, their currents at rest alone.
+    assert found["neurons of s0"] > 24 * ClockedLif45().figures.energy_step
+    page = runs.report(build, tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "What row drivers, routes between arrays and neurons take, mean of 6 samples" in page
 
 
 def test_a_run_is_kept_and_taken_up_again(build: Path) -> None:
@@ -116,6 +139,7 @@ def test_the_page_shows_rasters_and_says_whether_spice_agrees(build: Path, tmp_p
     assert "not checked against SPICE" in page
     assert "5 → 4 neurons → 2 neurons" in page
     assert page.count("data:image/png;base64,") == 2
+    assert "What row drivers take, mean of 6 samples" in page
     assert "<script" not in page
 
 

@@ -5,14 +5,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from ohmweave.blocks import ClockedLif, ClockedLif45
+from ohmweave.blocks import ClockedLif, ClockedLif45, Clocking
 from ohmweave.choices import ArrayChoice, SpikingChoice
 from ohmweave.design import Design
 from ohmweave.devices import Sinh
 from ohmweave.graph import Graph, Input, Linear, Node
 from ohmweave.ops import LeakyIntegrateFire, RecurrentLeakyIntegrateFire
 from ohmweave.spiking import SpikingChip, plan_spiking
-from ohmweave.spiking.costs import Layout, distances, energies, layouts, together
+from ohmweave.spiking.costs import Layout, distances, energies, layouts, stage_energies, together
 from ohmweave.units import Array
 
 LAYER = Design(array=ArrayChoice(rows=4, cols=6))
@@ -81,7 +81,7 @@ def test_routing_takes_a_hops_energy_for_each_hop_of_each_spike(recurrent: bool)
 class Costly(ClockedLif):
     """1 fJ a step, 1 pJ a spike, 1 J/C."""
 
-    def joules(self, steps: int, spikes: Array, coulombs: Array) -> Array:
+    def joules(self, clock: Clocking, steps: int, spikes: Array, coulombs: Array) -> Array:
         return steps * 1e-15 + spikes * 1e-12 + coulombs
 
 
@@ -102,11 +102,26 @@ def test_neurons_take_what_their_figures_say(device: object) -> None:
 def test_transistor_neurons_have_figures() -> None:
     neuron = ClockedLif45()
     found = neuron.figures
-    taken = neuron.joules(10, np.array([3.0]), np.array([2e-12]))
+    taken = neuron.joules(Clocking(), 10, np.array([3.0]), np.array([2e-12]))
     wanted = 10 * found.energy_step + 3 * found.energy_spike + 2e-12 * found.energy_charge
     np.testing.assert_allclose(taken, [wanted], rtol=1e-12)
+    # Currents at rest last as long as the step and are shares of the design current.
+    more = replace(neuron, i_column=200e-6).joules(Clocking(step=2e-6), 10, np.array([3.0]), np.array([2e-12]))
+    np.testing.assert_allclose(more - taken, [30 * found.energy_step], rtol=1e-9)
     assert set(energies(SpikingChip(plan_spiking(network(), replace(TILED, neuron=neuron))), spikes())) == {
         "rows",
         "routing",
         "neurons",
     }
+
+
+def test_stages_energies_add_up_to_the_chips() -> None:
+    chip, x = SpikingChip(plan_spiking(network(), replace(TILED, neuron=ClockedLif45()))), spikes()
+    every, stages = energies(chip, x), stage_energies(chip, x)
+    assert list(every) == ["rows", "routing", "neurons"]
+    assert list(stages) == ["s0", "s1"]
+    for part, joules in every.items():
+        np.testing.assert_allclose(stages["s0"][part] + stages["s1"][part], joules, rtol=1e-12)
+    # Inputs come from elsewhere: their ways are not the chip's.
+    assert (stages["s0"]["routing"] == 0.0).all()
+    assert (stages["s1"]["routing"] > 0.0).all()

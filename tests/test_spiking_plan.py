@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ohmweave.blocks import ClockedLif, Clocking
+from ohmweave.blocks import ClockedLif, ClockedLif45, Clocking, PulseDriver45
 from ohmweave.choices import ArrayChoice, SpikingChoice
 from ohmweave.design import Design
 from ohmweave.effects import effects
@@ -210,4 +210,30 @@ def test_a_layer_of_zeros_is_refused() -> None:
     )
     assert refused(Graph(nodes, ("lif",)), SMALL, ModelError) == (
         "layer 'lif': every weight of the 3 x 2 matrix is zero, nothing can be mapped; remove the layer or train it"
+    )
+
+
+def test_what_a_row_driver_cannot_do_is_told_by_the_plan() -> None:
+    driven = replace(SMALL, synapse=PulseDriver45())
+    with pytest.raises(DesignError) as refused:
+        plan_spiking(network(), driven, straight=True)
+    assert str(refused.value) == (
+        "synapse pulse_driver_45: expected spikes at the rows, found values in between; encode inputs as spikes, or "
+        'choose synapse.kind = "ideal"'
+    )
+    with pytest.raises(DesignError) as refused:
+        plan_spiking(network(), replace(driven, signal=replace(driven.signal, v_read=0.05)))
+    assert str(refused.value) == (
+        "synapse pulse_driver_45: expected a read voltage from 0.1 V to 0.3 V, found 0.05 V; change signal.v_read, or "
+        'choose synapse.kind = "ideal"'
+    )
+    assert not plan_spiking(network(), driven).straight
+
+
+def test_a_leak_that_no_capacitor_makes_is_told_by_the_plan() -> None:
+    with pytest.raises(DesignError) as refused:
+        plan_spiking(network(beta=0.0), replace(SMALL, neuron=ClockedLif45()))
+    assert str(refused.value) == (
+        "layer 'lif0', neuron: expected a beta above 0, which a leak's capacitor can make, found 0; train with a "
+        'larger beta, or choose neuron.kind = "clocked_lif"'
     )

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from ohmweave.blocks import ClockedLif, Clocking, PulseDriver
+from ohmweave.blocks import ClockedLif, ClockedLif45, Clocking, PulseDriver
 from ohmweave.choices import ArrayChoice, SpikingChoice
 from ohmweave.design import Design
 from ohmweave.devices import Sinh
-from ohmweave.errors import DataError
+from ohmweave.errors import DataError, DesignError
 from ohmweave.graph import Graph, Input, Linear, Node
 from ohmweave.ops import LeakyIntegrateFire, RecurrentLeakyIntegrateFire
 from ohmweave.spiking import SpikingChip, plan_spiking, steps
@@ -222,3 +222,41 @@ def test_samples_that_do_not_fit_are_refused(
         chip.simulate(np.full(shape, value))
     remedy = "encode the samples as spike trains" if "trains" in message else "encode the samples"
     assert str(refused.value) == f"data: {message}; {remedy}"
+
+
+def test_membranes_of_later_stages_drift_while_they_wait() -> None:
+    graph = two_layers(np.random.default_rng(1), ("zero", False), recurrent=False, biased=False)
+    nodes = [
+        replace(node, op=replace(node.op, beta=np.full(node.op.beta.shape, 0.9)))
+        if isinstance(node.op, LeakyIntegrateFire)
+        else node
+        for node in graph.nodes
+    ]
+    plan = plan_spiking(Graph(tuple(nodes), graph.outputs), replace(IDEAL, neuron=ClockedLif45()))
+    found = SpikingChip(plan).simulate(np.zeros((2, 3, 7))).membranes
+    for stage, delay in zip(plan.stages, (0, 1), strict=True):
+        soma = plan.design.neuron.soma(stage.membranes, plan.design.clock)
+        v, still, expected = soma.start(1), np.zeros((1, stage.outputs)), []
+        for _ in range(delay + 3):
+            v, _ = soma.step(v, still, (still, still))
+            expected.append(v[0] / plan.design.neuron.v_threshold)
+        wanted = np.broadcast_to(expected[delay:], (2, 3, stage.outputs))
+        np.testing.assert_allclose(found[stage.name], wanted, atol=1e-9)
+        assert (np.abs(found[stage.name][:, 0] - expected[0]) > 1e-5).all() == bool(delay)
+
+
+def test_columns_that_were_not_measured_are_told_with_their_stage() -> None:
+    heavy = Graph(
+        (
+            Node("x", Input((40,))),
+            Node("fc", Linear(np.ones((2, 40)), np.zeros(2)), ("x",)),
+            Node("lif", LeakyIntegrateFire(np.full(2, 0.9), np.ones(2)), ("fc",)),
+        ),
+        ("lif",),
+    )
+    chip = SpikingChip(plan_spiking(heavy, replace(IDEAL, array=ArrayChoice(rows=64, cols=64), neuron=ClockedLif45())))
+    few = np.zeros((1, 2, 40))
+    few[:, :, :5] = 1.0
+    assert chip.simulate(few).output.sum() == 4.0
+    with pytest.raises(DesignError, match=r"^stage s0, neuron\.i_column: expected column currents from -3e-06"):
+        chip.simulate(np.ones((1, 2, 40)))

@@ -124,7 +124,7 @@ def characterize_neuron(neuron: ClockedLif45, clock: Clocking, simulator: Ngspic
         transfer=(1.0, 1.0), leak_farads=leak_farads, leak_charge=leak_charge, gains=_GAINS,
         drift=_drift(engine, neuron, clock),
         reset=empty, packet=1.0, delay=delay, energy_step=energies[0], energy_spike=energies[1],
-        energy_charge=energies[2], step=clock.step, circuit=circuit_digest(cell),
+        energy_charge=energies[2], i_column=neuron.i_column, step=clock.step, circuit=circuit_digest(cell),
     )  # fmt: skip
     found = replace(found, transfer=_transfer(engine, neuron, clock, found))
     return replace(found, packet=_packet(engine, neuron, clock))
@@ -250,7 +250,8 @@ def _packet(engine: NgspiceSimulator, neuron: ClockedLif45, clock: Clocking) -> 
     """What a reset by subtraction takes, as a share of what was asked for."""
     cell = neuron.cell("neuron", Membrane(_GAIN, _BETA, "subtract", False), clock)
     unit = neuron.c_m * neuron.v_threshold / (_GAIN * clock.pulse)
-    more = np.array([1.2, 0.9, 1.1, 1.0, 0.9, 1.0]) * unit
+    # Every step spikes.
+    more = np.array([1.2, 1.0, 1.1, 1.05, 1.1, 1.1]) * unit
     run = measure(cell, clock, (0.6 * neuron.i_column + more, np.full(6, 0.6 * neuron.i_column)), engine)
     taken = run.at(_JOINED) - run.at(0.97)
-    return float(taken[1:].mean() / (neuron.v_threshold * _BETA))
+    return float(taken[1:].mean() / neuron.v_threshold)

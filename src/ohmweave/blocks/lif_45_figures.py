@@ -17,8 +17,8 @@ Row = tuple[float, ...]
 class LifFigures:
     """What the neuron does, as SPICE measured it.
 
-    Currents are in units of the column's design current, so that they hold for neurons of any; charges belong to
-    neurons with the design current that was measured.
+    Currents are in units of the column's design current, so that they hold for neurons of others; the rest belongs to
+    the one that was measured.
 
     Args:
         transistors: how many the measured neuron has, reset to zero.
@@ -40,6 +40,7 @@ class LifFigures:
         energy_step: of a step without input and spike, J.
         energy_spike: what a step with a spike takes more, J.
         energy_charge: what a coulomb into a column takes more, J/C.
+        i_column: design current that was measured, A.
         step: time step that drift and energy are for, s.
         circuit: digest of the circuit that was measured.
     """
@@ -63,6 +64,7 @@ class LifFigures:
     energy_step: float
     energy_spike: float
     energy_charge: float
+    i_column: float
     step: float
     circuit: str
 

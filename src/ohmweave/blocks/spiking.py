@@ -123,10 +123,11 @@ class ScanningSoma(Protocol):
 class Consumer(Protocol):
     """Neurons whose circuit's energy is known."""
 
-    def joules(self, steps: int, spikes: Array, coulombs: Array) -> Array:
+    def joules(self, clock: Clocking, steps: int, spikes: Array, coulombs: Array) -> Array:
         """What neurons of one kind take from their supplies.
 
         Args:
+            clock: the clocks.
             steps: of all neurons together.
             spikes: of all of them, shape [samples].
             coulombs: into all their columns, shape [samples], C.

@@ -143,13 +143,14 @@ def _energy(e: SpikeEvidence) -> dict[str, Any] | None:
     if not e.joules:
         return None
     total, (spikes, events) = sum(e.joules.values()), e.counts
-    each = [("synaptic event (rows and routing)", e.joules["rows"] + e.joules["routing"], events)]
-    if "neurons" in e.joules:
-        each.append(("spike of a neuron", e.joules["neurons"], spikes))
+    neurons = sum(joules for part, joules in e.joules.items() if part.startswith("neurons"))
+    each = [("synaptic event (rows and routing)", total - neurons, events)]
+    if neurons:
+        each.append(("spike of a neuron", neurons, spikes))
     return {
         "rows": [(part, quantity(joules, "J"), percent(joules / total)) for part, joules in e.joules.items()],
         "total": quantity(total, "J"),
         "each": [(what, quantity(joules / max(count, 1.0), "J")) for what, joules, count in each],
-        "ideal": "neurons" not in e.joules,
+        "ideal": not neurons,
         "samples": plural(e.energy_samples, "sample"),
     }

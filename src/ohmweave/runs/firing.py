@@ -19,7 +19,7 @@ from ohmweave.runs.results import SIMULATED, VERIFIED, first_samples, netlist_di
 from ohmweave.simulate import Progress
 from ohmweave.simulate.ngspice import NgspiceSimulator
 from ohmweave.spiking import SpikingChip, SpikingRun
-from ohmweave.spiking.costs import energies
+from ohmweave.spiking.costs import stage_energies
 from ohmweave.spiking.population import INPUTS
 from ohmweave.temporal import decide, trace
 from ohmweave.units import Array
@@ -27,7 +27,7 @@ from ohmweave.units import Array
 __all__ = ["SpikesSimulated", "SpikesVerified", "simulate_spikes", "verify_spikes"]
 
 _SHOWN = 4
-# Energies of row drivers take a product of matrices for every step.
+# Energies take a product of matrices for every step.
 _ENERGY_SAMPLES = 64
 _PART = 256
 
@@ -166,7 +166,7 @@ def _evidence(
             totals[name].append(agreement_of_trains(run.spikes[name], spikes))
         if first and engine == "native":
             few = trains[:_ENERGY_SAMPLES]
-            joules = {name: float(each.mean()) for name, each in energies(chip, few).items()}
+            joules = _joules(chip, few)
             counts = _counts(chip, few, {name: spikes[:_ENERGY_SAMPLES] for name, spikes in run.spikes.items()})
         shown = shown or _shown(run, ideal)
         classes.append(run.classes)
@@ -190,6 +190,16 @@ def _counts(chip: SpikingChip, trains: Array, spikes: Mapping[str, Array]) -> tu
         heard = trains.sum() if stage.source == INPUTS else fired[stage.source]
         events += stage.outputs * (heard + (fired[index] if stage.recurrent else 0.0))
     return float(sum(fired)) / len(trains), float(events) / len(trains)
+
+
+def _joules(chip: SpikingChip, trains: Array) -> dict[str, float]:
+    """Energy a sample by part and stage, J; of routes where there are arrays to go to."""
+    return {
+        f"{part} of {stage}": float(each.mean())
+        for stage, parts in stage_energies(chip, trains).items()
+        for part, each in parts.items()
+        if part != "routing" or chip.plan.design.spiking.tiled
+    }
 
 
 def _ideal(chip: SpikingChip, trains: Array) -> dict[str, tuple[Array, Array]]:

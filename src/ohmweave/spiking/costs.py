@@ -10,9 +10,12 @@ from ohmweave.spiking.chip import SpikingChip
 from ohmweave.spiking.mesh import hops
 from ohmweave.spiking.plan import SpikingPlan
 from ohmweave.spiking.population import INPUTS
+from ohmweave.spiking.steps import StageTrains
 from ohmweave.units import Array
 
-__all__ = ["Layout", "distances", "energies", "layouts", "together"]
+__all__ = ["Layout", "distances", "energies", "layouts", "stage_energies", "together"]
+
+_PARTS = ("rows", "routing", "neurons")
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,17 @@ def distances(plan: SpikingPlan, index: int) -> Array:
 
 
 def energies(chip: SpikingChip, trains: Array) -> Mapping[str, Array]:
-    """Joules of each sample by part: rows, routing, and neurons where their circuit has figures; each [samples], J.
+    """Joules of each sample by part, those of :func:`stage_energies` for all stages together; each [samples], J.
+
+    Arguments and errors are those of :func:`stage_energies`.
+    """
+    stages = stage_energies(chip, trains).values()
+    parts = {part for found in stages for part in found}
+    return {part: np.sum([found[part] for found in stages], axis=0) for part in _PARTS if part in parts}
+
+
+def stage_energies(chip: SpikingChip, trains: Array) -> Mapping[str, Mapping[str, Array]]:
+    """Joules of each sample by stage and part: rows, routing, and neurons where their circuit has figures.
 
         rows: what the row drivers deliver, the integral of v i over the pulses.
         routing: spikes times hops times ``spiking.hop_energy``.
@@ -102,25 +115,32 @@ def energies(chip: SpikingChip, trains: Array) -> Mapping[str, Array]:
         chip: a compiled chip; the native engine runs it.
         trains: at its inputs, [samples, steps, inputs].
 
+    Returns:
+        By the stage's name, then by the part's, each [samples], J.
+
     Raises:
         DataError: samples that do not fit.
     """
-    plan, neuron = chip.plan, chip.plan.design.neuron
-    parts: dict[str, list[Array]] = {"rows": [], "routing": []}
-    if isinstance(neuron, Consumer):
-        parts["neurons"] = []
+    plan = chip.plan
     far = [distances(plan, index) for index in range(len(plan.stages))]
+    found: list[list[Mapping[str, Array]]] = [[] for _ in plan.stages]
     for _, stages in chip.stream(trains, energy=True):
         counts = [each.spikes.sum(axis=1) for each in stages]
-        parts["rows"].append(np.sum([each.joules for each in stages], axis=0))
-        parts["routing"].append(np.sum([_routing(plan, k, counts, far[k]) for k in range(len(stages))], axis=0))
-        if isinstance(neuron, Consumer):
-            taken = [
-                neuron.joules(trains.shape[1] * stage.outputs, count.sum(axis=1), each.coulombs)
-                for stage, count, each in zip(plan.stages, counts, stages, strict=True)
-            ]
-            parts["neurons"].append(np.sum(taken, axis=0))
-    return {name: np.concatenate(found) for name, found in parts.items()}
+        for index, each in enumerate(stages):
+            parts = {"rows": each.joules, "routing": _routing(plan, index, counts, far[index])}
+            found[index].append(parts | _somata(plan, each, counts[index]))
+    return {
+        stage.name: {part: np.concatenate([some[part] for some in mine]) for part in mine[0]}
+        for stage, mine in zip(plan.stages, found, strict=True)
+    }
+
+
+def _somata(plan: SpikingPlan, stage: StageTrains, counts: Array) -> dict[str, Array]:
+    """What a stage's neurons take, [samples], J, where they have figures."""
+    neuron, (_, steps, count) = plan.design.neuron, stage.spikes.shape
+    if not isinstance(neuron, Consumer):
+        return {}
+    return {"neurons": neuron.joules(plan.design.clock, steps * count, counts.sum(axis=1), stage.coulombs)}
 
 
 def _routing(plan: SpikingPlan, index: int, counts: Sequence[Array], far: Array) -> Array:

@@ -39,7 +39,7 @@ def plan_spiking(graph: Graph, design: Design, *, straight: bool = False) -> Spi
 
     Raises:
         ModelError: a network that cannot be mapped, or a layer of zeros.
-        DesignError: a scheme, a neuron or an array that will not do.
+        DesignError: a scheme, a row driver, a neuron or an array that will not do.
     """
     scheme = design.scheme
     if scheme.lines_per_input != 1 or scheme.lines_per_output != 2:
@@ -48,6 +48,9 @@ def plan_spiking(graph: Graph, design: Design, *, straight: bool = False) -> Spi
             where="scheme",
             remedy='set scheme.kind = "pair"',
         )
+    for analog in {False, straight}:
+        # Told now, and not when the circuit is built.
+        design.synapse.cell("driver", design.signal.v_read, straight=analog)
     stages = tuple(_stage(f"s{index}", each, design) for index, each in enumerate(populations(graph)))
     plan = SpikingPlan(graph, design, stages, straight)
     check_routes(plan)

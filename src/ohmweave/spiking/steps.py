@@ -11,6 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from ohmweave.blocks.spiking import LinearSoma, ScanningSoma, Soma
+from ohmweave.errors import DesignError
 from ohmweave.simulate.native import Native
 from ohmweave.simulate.threads import one_thread_each
 from ohmweave.spiking.events import gather
@@ -95,6 +96,9 @@ class Stepper:
 
         Yields:
             Stage by stage what its neurons did.
+
+        Raises:
+            DesignError: currents for which a neuron has no figures.
         """
         found: list[Array] = []
         with one_thread_each():
@@ -102,7 +106,11 @@ class Stepper:
                 read = trains if stage.source == INPUTS else found[stage.source]
                 delay = self.plan.delays[index]
                 own = widths[delay : delay + trains.shape[1]]
-                spikes, volts = self._stage(index, stage, read, own)
+                try:
+                    spikes, volts = self._stage(index, stage, read, own)
+                except DesignError as error:
+                    where = f"stage {stage.name}, {error.where}"
+                    raise DesignError(error.message, where=where, remedy=error.remedy) from error
                 found.append(spikes)
                 taken = self._taken(index, stage, read, spikes, own) if energy else (np.empty(0), np.empty(0))
                 scaled = volts / self.plan.design.neuron.v_threshold if membranes else np.empty(0)
@@ -115,7 +123,7 @@ class Stepper:
             return soma.scan(moves), moves
         samples, steps, _ = read.shape
         spikes, volts = np.empty((2, samples, steps, stage.outputs))
-        v, spiked = soma.start(samples), np.zeros((samples, stage.outputs))
+        v, spiked = (np.repeat(each, samples, axis=0) for each in self._waited(index, stage))
         heard = stage.inputs + stage.bias_rows
         for t in range(steps):
             if isinstance(moves, np.ndarray):
@@ -125,6 +133,14 @@ class Stepper:
                 v, spiked = soma.step(v, spiked, moves(t, spiked))
             spikes[:, t], volts[:, t] = spiked, v
         return spikes, volts
+
+    def _waited(self, index: int, stage: SpikingStage) -> tuple[Array, Array]:
+        """Membranes and spikes of one sample when a stage begins: it waits without charges for those before it."""
+        soma, still = self._stages[index][1], np.zeros((1, stage.outputs))
+        v, spiked = soma.start(1), still
+        for _ in range(self.plan.delays[index]):
+            v, spiked = soma.step(v, spiked, (still, still))
+        return v, spiked
 
     def _moves(self, index: int, stage: SpikingStage, read: Array, widths: Array) -> "Array | Charges":
         """What charges of other neurons move membranes by, [samples, steps, neurons], V; or the charges of each step.
