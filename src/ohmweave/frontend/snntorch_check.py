@@ -143,7 +143,7 @@ def _compare(graph: Graph, heard: Mapping[str, _Heard], expected: Trace, toleran
     """Layer by layer and step by step; returns the samples that no rounding has led astray."""
     samples, steps = next(iter(expected.values.values())).shape[:2]
     alive = np.ones(samples, dtype=bool)
-    near, other = dict[str, Array](), dict[str, Array]()
+    near, other = dict[str, NDArray[np.bool_]](), dict[str, NDArray[np.bool_]]()
     for name, of in heard.items():
         if len(of.spikes) != steps:
             raise refuse(name, f"expected one call a step, {steps} in all, found {len(of.spikes)}", _REMEDY)
@@ -168,7 +168,9 @@ _REMEDY = (
 )
 
 
-def _differences(op: Any, of: _Heard, name: str, expected: Trace, tolerance: float) -> tuple[Any, Any]:
+def _differences(
+    op: Any, of: _Heard, name: str, expected: Trace, tolerance: float
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Which spikes or membranes differ, and where rounding may be why; both [samples, steps, neurons]."""
     wanted, membranes = expected.values[name], expected.membranes[name]
     samples, steps = wanted.shape[:2]
