@@ -426,6 +426,16 @@ def test_a_long_chain_takes_time_in_proportion(tmp_path: Path, reader: HdfReader
     assert time.perf_counter() - begun < 2.0
 
 
+def test_a_node_is_not_taken_for_one_of_the_same_name_in_a_graph(tmp_path: Path, reader: HdfReader) -> None:
+    first, last = ends(4, 4)
+    inner = {"in": first, "w": nir.Linear(wide(4, 4)), "out": last}
+    block = nir.NIRGraph(inner, [("in", "w"), ("w", "out")], type_check=False)
+    nodes = {"x": first, "block": block, "block.w": nir.Linear(wide(4, 4)), "y": last}
+    assert refused(write(tmp_path / "net.nir", nodes), reader) == (
+        f"{tmp_path / 'net.nir'}: expected each name once, found 'block.w' twice; rename the node"
+    )
+
+
 def test_ends_of_graphs_do_not_multiply_edges_without_limit(tmp_path: Path, reader: HdfReader) -> None:
     first, last = ends(4, 4)
     some = [f"a{k}" for k in range(320)]

@@ -150,15 +150,23 @@ def _graph(tree: Mapping[str, Any], prefix: str, where: str) -> tuple[dict[str, 
         if not isinstance(kind, str):
             raise refuse(spot, f"expected a node with a type, found {shown(kind)}")
         if kind != "NIRGraph":
-            nodes[full] = NirNode(full, kind, child, _mapping(child.get("metadata")), spot)
+            _add(nodes, {full: NirNode(full, kind, child, _mapping(child.get("metadata")), spot)}, where)
             continue
         inner, edges = _graph(child, f"{full}.", where)
         inner_edges += edges
         ends[full] = tuple(_end(inner, kind, spot) for kind in ("Input", "Output"))
         for end in ends[full]:
             inner[end] = NirNode(end, "Identity", {}, {}, spot)
-        nodes |= inner
+        _add(nodes, inner, where)
     return nodes, [(ends[a][1] if a in ends else a, ends[b][0] if b in ends else b) for a, b in outer] + inner_edges
+
+
+def _add(nodes: dict[str, NirNode], more: Mapping[str, NirNode], where: str) -> None:
+    """Further nodes; a name with a dot may be that of a node in a graph."""
+    for name in more:
+        if name in nodes:
+            raise refuse(where, f"expected each name once, found {shown(name)} twice", "rename the node")
+    nodes |= more
 
 
 def _end(nodes: Mapping[str, NirNode], kind: str, where: str) -> str:
