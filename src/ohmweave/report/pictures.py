@@ -37,6 +37,7 @@ __all__ = [
 MOST_POINTS = 8000
 # Neurons of one stage in a raster: as many as can be told apart, fewer over many steps.
 _MOST_ROWS, _FEWEST_ROWS = 200, 20
+_SEEN = 25.0
 _WIDTH = 9.6
 _DPI = 180
 _PIXELS_PER_INCH = 1024 / _WIDTH
@@ -198,7 +199,9 @@ def raster_picture(trains: Mapping[str, tuple[Array, Array]], caption: str) -> P
             ((circuit > 0) & (expected > 0), "|", _BLUE, "in both"),
         ):
             steps, neurons = np.nonzero(spikes)
-            axes.scatter(steps, neurons, s=size, marker=marker, color=colour, linewidths=1.2, label=label)
+            # Few among many, what differs must still be seen.
+            area = size if marker == "|" else max(size, _SEEN)
+            axes.scatter(steps, neurons, s=area, marker=marker, color=colour, linewidths=1.2, label=label)
         axes.set_xlim(-0.5, len(circuit) - 0.5)
         axes.set_ylim(-0.7, circuit.shape[1] - 0.3)
         axes.xaxis.set_major_locator(MaxNLocator(12, integer=True))
