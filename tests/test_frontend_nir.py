@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
@@ -16,9 +17,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ohmweave.errors import ModelError
+from ohmweave.errors import AssumptionWarning, ModelError
 from ohmweave.frontend import from_nir, load_model, read_nir, write_nir
+from ohmweave.frontend.nir import _Reader
 from ohmweave.frontend.nir_process import HdfReader
+from ohmweave.frontend.nir_structure import parse
 from ohmweave.graph import Flatten, Graph, Input, Linear, Node, Relu
 from ohmweave.ops import (
     Add,
@@ -263,6 +266,7 @@ def test_neurons_with_synapses_and_a_loop_as_norse_and_lava_state_them(tmp_path:
 
 
 @pytest.mark.filterwarnings("ignore:nirtorch.extract_nir_graph is being deprecated:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::ohmweave.errors.AssumptionWarning")
 def test_snntorchs_own_export_is_the_network_again(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     snn = pytest.importorskip("snntorch")
@@ -366,8 +370,82 @@ def test_a_time_step_of_the_users_own_is_taken_where_the_file_states_none(tmp_pa
     full = np.ones(4)
     first, last = ends(4, 4)
     path = write(tmp_path / "dt.nir", {"x": first, "lif": nir.LIF(full * 1e-2, full * 10, 0 * full, full), "y": last})
-    op = from_nir(path, dt=1e-3).node("lif").op
+    with pytest.warns(AssumptionWarning, match="states no (time step|reset)") as heard:
+        op = from_nir(path, dt=1e-3).node("lif").op
     np.testing.assert_allclose(op.beta, 0.9)  # type: ignore[attr-defined]
+    assert len(heard) == 2
+
+
+def test_what_was_assumed_is_heard_wherever_a_file_is_read(tmp_path: Path) -> None:
+    path = write(tmp_path / "net.nir", parts(), dt=DT, reset="subtract")
+    remark = f"{path} states a reset but no reset_delay; subtraction at once assumed, where snnTorch's waits a step"
+    with pytest.warns(AssumptionWarning) as heard:
+        graph = load_model(str(path))
+    assert [str(warning.message) for warning in heard] == [remark]
+    op = graph.node("lif").op
+    assert isinstance(op, LeakyIntegrateFire)
+    assert (op.reset, op.delay) == ("subtract", False)
+
+
+@pytest.mark.parametrize(("reset", "delay"), [("zero", False), ("none", False), ("hold", True), ("guarded", False)])
+def test_resets_that_leave_no_choice_need_no_delay(reset: str, delay: bool, tmp_path: Path, reader: HdfReader) -> None:
+    model = read_nir(write(tmp_path / "net.nir", parts(), dt=DT, reset=reset), reader=reader)
+    op = model.graph.node("lif").op
+    assert isinstance(op, LeakyIntegrateFire)
+    assert (op.reset, op.delay, model.remarks) == (reset, delay, ())
+
+
+def test_neurons_that_hear_themselves_alone_need_no_square_of_weights(tmp_path: Path, reader: HdfReader) -> None:
+    # 40,000 neurons squared are 12 GiB.
+    first, last = ends(40_000, 40_000)
+    nodes = {"x": first, "if": nir.IF(np.ones(1), np.ones(1), np.zeros(1)), "y": last}
+    path = write(tmp_path / "echo.nir", nodes, [("x", "if"), ("if", "if"), ("if", "y")], dt=1.0, reset="zero")
+    assert path.stat().st_size < 40_000
+    op = read_nir(path, reader=reader).graph.node("if").op
+    assert isinstance(op, RecurrentLeakyIntegrateFire)
+    np.testing.assert_array_equal(op.weight, np.ones(40_000))
+
+
+def test_an_edge_to_itself_adds_to_weights_of_its_own(tmp_path: Path, reader: HdfReader) -> None:
+    loop = wide(4, 4)
+    nodes = parts(back=nir.Linear(loop), lif=lif_node())
+    edges = [*STRAIGHT, ("lif", "lif"), ("lif", "back"), ("back", "lif")]
+    op = read_nir(write(tmp_path / "net.nir", nodes, edges, dt=DT, reset="zero"), reader=reader).graph.node("lif").op
+    assert isinstance(op, RecurrentLeakyIntegrateFire)
+    np.testing.assert_allclose(op.weight, np.eye(4) + loop)
+
+
+def test_a_long_chain_takes_time_in_proportion(tmp_path: Path, reader: HdfReader) -> None:
+    first, last = ends(1, 1)
+    one = np.ones((1, 1))
+    path = write(tmp_path / "chain.nir", {"x": first, **{f"n{k}": nir.Linear(one) for k in range(2000)}, "y": last})
+    tree = reader.read(path)
+    begun = time.perf_counter()
+    net = parse(tree, "chain")
+    assert len(_Reader(net, None).model().graph.nodes) == 2001
+    assert time.perf_counter() - begun < 2.0
+
+
+def test_a_node_is_not_taken_for_one_of_the_same_name_in_a_graph(tmp_path: Path, reader: HdfReader) -> None:
+    first, last = ends(4, 4)
+    inner = {"in": first, "w": nir.Linear(wide(4, 4)), "out": last}
+    block = nir.NIRGraph(inner, [("in", "w"), ("w", "out")], type_check=False)
+    nodes = {"x": first, "block": block, "block.w": nir.Linear(wide(4, 4)), "y": last}
+    assert refused(write(tmp_path / "net.nir", nodes), reader) == (
+        f"{tmp_path / 'net.nir'}: expected each name once, found 'block.w' twice; rename the node"
+    )
+
+
+def test_ends_of_graphs_do_not_multiply_edges_without_limit(tmp_path: Path, reader: HdfReader) -> None:
+    first, last = ends(4, 4)
+    some = [f"a{k}" for k in range(320)]
+    pair = nir.NIRGraph({"in": first, "out": last}, [("in", "out")], type_check=False)
+    nodes = {"x": first, **{name: nir.Flatten({"input": np.array([4])}, 0, -1) for name in some}}
+    nodes |= {"pair": pair, **{f"b{name}": nir.Flatten({"input": np.array([4])}, 0, -1) for name in some}, "y": last}
+    edges = [(name, "pair") for name in some] + [("pair", f"b{name}") for name in some]
+    assert refused(write(tmp_path / "net.nir", nodes, edges), reader) == (
+        f"{tmp_path / 'net.nir'}: node 'pair': expected at most 100000 edges, found more through 'pair.out'; {MEND}"
+    )
 
 
 FULL = np.ones(4)
@@ -500,6 +578,15 @@ WRONG: Mapping[str, tuple[dict[str, Any], list[tuple[str, str]], dict[str, Any],
         ": node 'a': expected recurrent weights of shape (4, 4) in a Linear or Affine node, "
         f"found Linear from (4,) to (3,); {MEND}",
     ),
+    "more recurrent weights than are read": (
+        {
+            "x": ends(5000, 1)[0], "lif": nir.IF(np.ones(1), np.ones(1)),
+            "a": nir.Linear(wide(1, 1)), "y": ends(1, 5000)[1],
+        },
+        [("x", "lif"), ("lif", "a"), ("a", "lif"), ("lif", "y")], {},
+        ": node 'lif': expected at most 16777216 recurrent weights, found those of 5000 neurons; "
+        "give a smaller network",
+    ),
     "time step": (
         parts(), STRAIGHT, {"dt": -1.0},
         ": expected a time step dt above 0, found -1 s; state dt in the metadata",
@@ -567,6 +654,15 @@ def test_files_without_end_are_refused(tmp_path: Path, reader: HdfReader) -> Non
         f"{tmp_path / 'huge.nir'}: expected at most {2**27} numbers, found {2**30 + 2} up to "
         f"'/node/nodes/n0/more'; {AGAIN}"
     )
+    with h5py.File(sound(tmp_path / "long.nir"), "r+") as file:
+        file["node/nodes/n0"].create_dataset("words", (2000,), "S100000", chunks=(1,), compression="gzip")
+    assert refused(tmp_path / "long.nir", reader) == (
+        f"{tmp_path / 'long.nir'}: expected texts of at most {2**24} letters in all, found more in "
+        f"'/node/nodes/n0/words'; {AGAIN}"
+    )
+    with h5py.File(sound(tmp_path / "free.nir"), "r+") as file:
+        file["node/nodes/n0"].create_dataset("words", data=["\x01" * 2**22], dtype=h5py.string_dtype())
+    assert "expected texts of at most 16777216 letters in all, found more" in refused(tmp_path / "free.nir", reader)
     with h5py.File(sound(tmp_path / "wide.nir"), "r+") as file:
         del file["node/nodes/x/shape"]
         file["node/nodes/x/shape"] = np.array([2**20, 2**20])

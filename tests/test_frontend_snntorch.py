@@ -334,6 +334,85 @@ class Membranes(Tutorial):
         return super().forward(x)[1]
 
 
+def same_value(value: torch.Tensor, _: torch.Tensor | None = None) -> torch.Tensor:
+    return value
+
+
+class Odd(nn.Module):
+    """Steps first, with something done to the sums before the first layer, to its membranes or to the result."""
+
+    def __init__(
+        self,
+        sums: Callable[..., torch.Tensor] = same_value,
+        membranes: Callable[..., torch.Tensor] = same_value,
+        result: Callable[..., torch.Tensor] = same_value,
+    ) -> None:
+        super().__init__()
+        self.fc, self.more, self.out = nn.Linear(8, 7), nn.Linear(8, 7), nn.Linear(7, 4)
+        self.lif, self.end = snn.Leaky(beta=0.9), snn.Leaky(beta=0.8)
+        self.sums, self.membranes, self.result = sums, membranes, result
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        mem, last = self.lif.init_leaky(), self.end.init_leaky()
+        out = []
+        for step in range(x.size(0)):
+            spk, mem = self.lif(self.sums(self.fc(x[step]), self.more(x[step])), mem)
+            mem = self.membranes(mem, self.lif)
+            spk, last = self.end(self.out(spk), last)
+            out.append(spk)
+        return self.result(torch.stack(out))
+
+
+class OneSample(Odd):
+    """Takes the steps of one sample alone."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x.view(-1, 8))
+
+
+def by_data(value: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
+    value.data = 2 * value.data
+    return value
+
+
+def halved(value: torch.Tensor, neurons: nn.Module) -> torch.Tensor:
+    value.data = 0.5 * value.data
+    return value
+
+
+@pytest.mark.parametrize("result", [same_value, lambda r: r[-1], lambda r: r.permute(1, 2, 0), lambda r: r.unbind(0)])
+def test_results_may_have_their_steps_anywhere(result: Callable[..., torch.Tensor]) -> None:
+    net = louder(Odd(torch.add, lambda mem, lif: mem.clone(), result))
+    x = trains(8)
+    plain = louder(Odd(torch.add))
+    plain.load_state_dict(net.state_dict())
+    with torch.no_grad():
+        same(from_snntorch(net, (8,)), x, plain(torch.from_numpy(x).float().swapaxes(0, 1)).numpy().swapaxes(0, 1))
+
+
+def test_a_module_in_training_mode_is_read_as_in_evaluation_and_not_changed() -> None:
+    net = louder(stack(nn.Linear(6, 5), nn.BatchNorm1d(5), nn.Dropout(0.5), snn.Leaky(0.9, **HIDDEN))).train()
+    net[1].eval()
+    modes, before = [m.training for m in net.modules()], {k: v.clone() for k, v in net.state_dict().items()}
+    from_snntorch(net, (6,))
+    net[1].train()
+    graph = from_snntorch(net, (6,))
+    assert [m.training for m in net.modules()] == [
+        mode or m is net[1] for mode, m in zip(modes, net.modules(), strict=True)
+    ]
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+    x = trains(6)
+    same(graph, x, by_steps(net.eval(), x))
+
+
+@pytest.mark.parametrize("factor", [1.0, 2.0, 8.0])
+def test_rounding_alone_refuses_no_module(factor: float) -> None:
+    # Tenths that no float holds: membranes meet their thresholds again and again.
+    net = nn.Sequential(nn.Linear(6, 5, bias=False), snn.Leaky(1.0, threshold=0.3 * factor, **HIDDEN)).eval()
+    net[0].weight.data = 0.1 * torch.ones(5, 6)
+    assert from_snntorch(net, (6,)).spiking
+
+
 def quiet(make: Callable[[], nn.Module]) -> nn.Module:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -341,6 +420,20 @@ def quiet(make: Callable[[], nn.Module]) -> nn.Module:
 
 
 HIDDEN = {"init_hidden": True}
+ALONE = (
+    "between layers use flatten, view, reshape and sums of two alone; let states begin at 0 and leave them to the "
+    "neurons"
+)
+OWN = (
+    "layer 'lif': expected states of its own that begin at 0 and go from step to step as they are, found {}; "
+    "begin with init_leaky(), and leave them to the neurons"
+)
+CHANGED_ONES = OWN.format("changed ones, or those of another step")
+OTHERS = "layer 'lif': expected what was read to do on random trains what the module does, found other spikes or "
+CHANGED_SPIKES = (
+    "Odd: expected the forward pass to return a layer's spikes first, found the changed spikes of 'end'; "
+    "return the spikes, before any membranes"
+)
 ONLY = "between layers nothing is read but flatten, view, reshape and sums of two; use layers for the rest"
 SUPPORTED = (
     "supported are Linear, Conv2d, AvgPool2d, Flatten, BatchNorm1d, BatchNorm2d, Dropout, Dropout2d, Identity, "
@@ -421,6 +514,47 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], str]] = {
         Halved, (8,),
         "layer 'lif1': expected states of its own that begin at 0 and go from step to step as they are, found changed "
         "ones, or those of another step; begin with init_leaky(), and leave them to the neurons",
+    ),
+    "a difference of layers": (
+        lambda: Odd(lambda a, b: torch.add(a, b, alpha=-3)), (8,),
+        f"layer 'fc': expected its value to go to a layer, found torch's 'add' of it; {ONLY}",
+    ),
+    "a sum into another tensor": (
+        lambda: Odd(lambda a, b: torch.add(a, b, out=torch.empty(0))), (8,),
+        f"layer 'fc': expected its value to go to a layer, found torch's 'add' of it; {ONLY}",
+    ),
+    "a bias by hand": (
+        lambda: Odd(lambda a, b: a + 1.0), (8,),
+        f"layer 'fc': expected its value to go to a layer, found torch's 'add' of it; {ONLY}",
+    ),
+    "whole numbers": (
+        lambda: louder(Odd(lambda a, b: a.to(torch.int32).float())), (8,), f"{OTHERS}membranes at step 1; {ALONE}",
+    ),
+    "values changed behind the scenes": (
+        lambda: louder(Odd(by_data)), (8,), f"{OTHERS}membranes at step 1; {ALONE}",
+    ),
+    "states changed behind the scenes": (
+        lambda: louder(Odd(membranes=halved)), (8,), f"{OTHERS}membranes at step 2; {ALONE}",
+    ),
+    "clamped states": (lambda: Odd(membranes=lambda mem, lif: mem.clamp(min=0)), (8,), CHANGED_ONES),
+    "scaled states": (lambda: Odd(membranes=lambda mem, lif: mem * 0.5), (8,), CHANGED_ONES),
+    "new states at every step": (
+        lambda: Odd(membranes=lambda mem, lif: torch.zeros_like(mem)), (8,), OWN.format("new ones"),
+    ),
+    "states begun again at every step": (
+        lambda: Odd(membranes=lambda mem, lif: lif.init_leaky()), (8,), OWN.format("new ones"),
+    ),
+    "no spikes for spikes": (lambda: Odd(result=lambda out: 1 - out), (8,), CHANGED_SPIKES),
+    "numbers of spikes": (lambda: Odd(result=lambda out: out.sum(0)), (8,), CHANGED_SPIKES),
+    "neurons in another order": (
+        lambda: louder(Odd(result=lambda out: out[..., [3, 2, 1, 0]]), 1.0), (8,),
+        "Odd: expected the forward pass to return the spikes of 'end' as they are, found others on random trains; "
+        "return them all, or those of one step, before anything is made of them",
+    ),
+    "one sample alone": (
+        OneSample, (8,),
+        "OneSample: expected steps of several samples each, found 2 steps of shape (2, 8); "
+        "let it take [steps, samples, ...]",
     ),
     "an input in another order": (
         Reordered, (4,),

@@ -13,11 +13,14 @@
         ├── SimulationError     a simulator failed, hung or returned a broken file
         └── ConvergenceError    a solve that did not reach its tolerance
 
+``AssumptionWarning`` tells what a file left open, and what was taken instead.
+
 Every error says where (layer, tile, instance, or file and line), what was expected, what was found,
 and what to do about it.
 """
 
 __all__ = [
+    "AssumptionWarning",
     "BuildError",
     "ConvergenceError",
     "DataError",
@@ -83,6 +86,10 @@ class NetlistError(UserError):
 
 class SimulatorMissing(UserError):
     """A simulator that is not on this machine."""
+
+
+class AssumptionWarning(UserWarning):
+    """A file leaves something open; the warning says what was assumed."""
 
 
 class EngineError(OhmweaveError):

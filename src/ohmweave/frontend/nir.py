@@ -6,6 +6,8 @@ What NIR does not say is taken from the graph's metadata: ``dt`` (s), ``reset`` 
 remark. Source: Pedersen et al., "Neuromorphic intermediate representation", Nature Communications 15, 2024.
 """
 
+import warnings
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ohmweave.errors import ModelError
+from ohmweave.errors import AssumptionWarning, ModelError
 from ohmweave.frontend.nir_nodes import NEURONS, Neurons, Timing, input_op, layer_op, neurons
 from ohmweave.frontend.nir_process import HdfReader
 from ohmweave.frontend.nir_structure import Net, NirNode, parse, refuse, shown
@@ -32,6 +34,7 @@ from ohmweave.units import Array
 
 __all__ = ["NirModel", "from_nir", "read_nir"]
 
+_MOST_WEIGHTS = 2**24
 # What snnTorch and SpikingJelly count in.
 _USUAL_DT = 1e-4
 
@@ -50,8 +53,11 @@ class NirModel:
 
 
 def from_nir(path: Path, dt: float | None = None) -> Graph:
-    """Read a NIR file; as :func:`read_nir`, without the remarks."""
-    return read_nir(path, dt).graph
+    """Read a NIR file; as :func:`read_nir`, with its remarks as warnings, each an AssumptionWarning."""
+    model = read_nir(path, dt)
+    for remark in model.remarks:
+        warnings.warn(remark, AssumptionWarning, stacklevel=2)
+    return model.graph
 
 
 def read_nir(path: Path, dt: float | None = None, reader: HdfReader | None = None) -> NirModel:
@@ -88,20 +94,25 @@ class _Reader:
         self.timing = self._timing(dt)
         self.loops = _loops(net)
         inside = {name for names in self.loops.values() for name in names}
-        self.edges = [e for e in net.edges if not inside.intersection(e) and e[0] != e[1]]
+        self.echoes = {a for a, b in net.edges if a == b}
         self.rest = [name for name in net.nodes if name not in inside]
+        self.sources: dict[str, list[str]] = {name: [] for name in self.rest}
+        self.readers: dict[str, list[str]] = {name: [] for name in self.rest}
+        for a, b in net.edges:
+            if a not in inside and b not in inside and a != b:
+                self.sources[b].append(a)
+                self.readers[a].append(b)
         self.nodes: dict[str, Node] = {}
         self.shapes: dict[str, tuple[int, ...]] = {}
 
     def model(self) -> NirModel:
         """Read every node and put the graph together."""
         output = ""
-        for name in _order(self.rest, self.edges, self.net):
-            node = self.net.nodes[name]
-            sources = [a for a, b in self.edges if b == name]
+        for name in _order(self.sources, self.readers, self.net):
+            node, sources = self.net.nodes[name], self.sources[name]
             if not sources and node.kind != "Input":
                 raise node.error(f"expected an edge to {name!r}, found none")
-            if node.kind != "Output" and not any(a == name for a, _ in self.edges):
+            if node.kind != "Output" and not self.readers[name]:
                 raise node.error(f"expected an edge from {name!r} to what reads it, found none")
             if node.kind == "Output":
                 output = self._joined(name, sources, node)
@@ -120,6 +131,13 @@ class _Reader:
             self._remark(f"states no time step; dt = {step:g} s assumed")
         if any("reset" not in {**data, **node.metadata} for node in self.net.nodes.values() if node.kind in NEURONS):
             self._remark("states no reset; reset to zero at once assumed, as the NIR specification has it")
+        if any(
+            told.get("reset") == "subtract" and "reset_delay" not in told
+            for told in ({**data, **node.metadata} for node in self.net.nodes.values() if node.kind in NEURONS)
+        ):
+            self._remark(
+                "states a reset but no reset_delay; subtraction at once assumed, where snnTorch's waits a step"
+            )
         return Timing(step, stated or dt is not None)
 
     def _remark(self, text: str) -> None:
@@ -160,7 +178,7 @@ class _Reader:
         loop = self._loop(node, found)
         offset = 0.0 if loop is None else found.offset
         before = _scaled(self.nodes[source].op, found.gain, found.offset - offset)
-        readers = sum(a == source for a, _ in self.edges) if source in self.net.nodes else 1
+        readers = len(self.readers[source]) if source in self.net.nodes else 1
         if found.alpha is not None and found.offset.any():
             raise node.error("expected v_leak of 0, or equal to v_reset, found other values", "shift the voltages")
         if before is not None and readers == 1:
@@ -177,14 +195,21 @@ class _Reader:
 
     def _loop(self, node: NirNode, found: Neurons) -> tuple[Array, Array] | None:
         """Recurrent weights and biases in the units of the inputs, where there are any."""
-        direct = (node.name, node.name) in self.net.edges
-        names = self.loops.get(node.name, ())
+        direct, names = node.name in self.echoes, self.loops.get(node.name, ())
         if not names and not direct:
             return None
         shape = found.threshold.shape
         if len(shape) != 1:
             raise node.error(f"expected recurrent neurons in one row, found shape {shape}", "flatten them")
-        weight, bias = (np.eye(*shape, *shape) if direct else np.zeros(2 * shape)), np.zeros(shape)
+        # One weight a neuron stays a vector: of many neurons no square matrix is made.
+        weight, bias = np.full(shape, float(direct)), np.zeros(shape)
+        if names and shape[0] ** 2 > _MOST_WEIGHTS:
+            raise node.error(
+                f"expected at most {_MOST_WEIGHTS} recurrent weights, found those of {shape[0]} neurons",
+                "give a smaller network",
+            )
+        if names:
+            weight = np.diag(weight)
         for name in names:
             other = self.net.nodes[name]
             layer = _sound(other, lambda other=other: layer_op(other, shape))
@@ -216,7 +241,10 @@ def _reset(metadata: Mapping[str, Any], where: str) -> tuple[str, bool]:
     reset = metadata.get("reset", "zero")
     if not isinstance(reset, str):
         raise refuse(where, f"expected a reset in words in the metadata, found {shown(reset)}", 'try "zero"')
-    return reset, bool(_scalar(metadata["reset_delay"], "reset_delay", where)) if "reset_delay" in metadata else False
+    if "reset_delay" not in metadata:
+        # Subtracting alone can be done both ways; to hold inputs back is done a step late or not at all.
+        return reset, reset == "hold"
+    return reset, bool(_scalar(metadata["reset_delay"], "reset_delay", where))
 
 
 def _scalar(value: Any, label: str, where: str) -> Any:
@@ -248,8 +276,9 @@ def _operation(found: Neurons, scale: Array, loop: tuple[Array, Array] | None, r
             return LeakyIntegrateFire(found.beta, threshold, *reset)
         return SynapticIntegrateFire(found.alpha, found.beta, threshold, *reset)
     gain = found.gain / scale
-    weight, bias = gain[:, np.newaxis] * loop[0], gain * loop[1] + found.offset / scale
-    if np.array_equal(weight, np.diag(np.diag(weight))):
+    rows = gain[:, np.newaxis] if loop[0].ndim == 2 else gain
+    weight, bias = rows * loop[0], gain * loop[1] + found.offset / scale
+    if weight.ndim == 2 and np.array_equal(weight, np.diag(np.diag(weight))):
         weight = np.diag(weight)
     if found.alpha is None:
         return RecurrentLeakyIntegrateFire(found.beta, threshold, weight, bias, *reset)
@@ -271,34 +300,30 @@ def _loops(net: Net) -> Mapping[str, tuple[str, ...]]:
     return found
 
 
-def _order(names: Sequence[str], edges: Sequence[tuple[str, str]], net: Net) -> list[str]:
+def _order(sources: Mapping[str, Sequence[str]], readers: Mapping[str, Sequence[str]], net: Net) -> list[str]:
     """Nodes such that each comes after what it reads."""
-    waiting = {name: sum(b == name for _, b in edges) for name in names}
-    readers: dict[str, list[str]] = {name: [] for name in names}
-    for a, b in edges:
-        readers[a].append(b)
-    ready, order = [name for name in names if not waiting[name]], list[str]()
+    waiting = {name: len(own) for name, own in sources.items()}
+    ready, order = deque(name for name, count in waiting.items() if not count), list[str]()
     while ready:
-        name = ready.pop(0)
+        name = ready.popleft()
         order.append(name)
         for reader in readers[name]:
             waiting[reader] -= 1
             if not waiting[reader]:
                 ready.append(reader)
-    if len(order) < len(names):
-        raise _cycle({name for name in names if waiting[name]}, edges, net)
+    if len(order) < len(sources):
+        raise _cycle({name for name, count in waiting.items() if count}, sources, net)
     # The network's input first, whatever its name.
     return sorted(order, key=lambda name: net.nodes[name].kind != "Input")
 
 
-def _cycle(stuck: set[str], edges: Sequence[tuple[str, str]], net: Net) -> ModelError:
+def _cycle(stuck: set[str], sources: Mapping[str, Sequence[str]], net: Net) -> ModelError:
     """The error about one cycle among nodes that wait for each other."""
-    sources = {b: a for a, b in edges if a in stuck and b in stuck}
-    name = min(stuck)
-    path = list[str]()
-    while name not in path:
-        path.append(name)
-        name = sources[name]
+    name, found = min(stuck), dict[str, None]()
+    while name not in found:
+        found[name] = None
+        name = [source for source in sources[name] if source in stuck][-1]
+    path = list(found)
     cycle = path[path.index(name) :][::-1]
     first = cycle.index(min(cycle))
     cycle = cycle[first:] + cycle[:first]

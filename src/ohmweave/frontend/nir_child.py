@@ -25,6 +25,7 @@ os.environ["HDF5_USE_FILE_LOCKING"] = "FALSE"
 _MOST_OBJECTS = 20_000
 _MOST_VALUES = 2**27
 _MOST_TEXTS = 100_000
+_MOST_LETTERS = 2**24
 _DEEPEST = 12
 _MEMORY = 4 * 2**30
 _SECONDS = 60
@@ -41,6 +42,7 @@ class _Dump:
         self.arrays: dict[str, Any] = {}
         self.objects = 0
         self.values = 0
+        self.letters = 0
 
     def group(self, group: Any, depth: int) -> dict[str, Any]:
         """A group with all that it holds."""
@@ -68,10 +70,7 @@ class _Dump:
         if item.external or item.is_virtual:
             raise _Refused(f"expected data in the file itself, found {item.name!r} in another")
         if h5py.check_string_dtype(item.dtype) is not None:
-            if item.size > _MOST_TEXTS:
-                raise _Refused(f"expected at most {_MOST_TEXTS} texts, found {item.size} in {item.name!r}")
-            value = _text(item[()])
-            return {"text": value} if isinstance(value, str) else {"texts": value}
+            return self.texts(item)
         if item.dtype.kind not in "biuf":
             raise _Refused(f"expected numbers or text, found {item.dtype} in {item.name!r}")
         self.values += item.size
@@ -80,6 +79,22 @@ class _Dump:
         name = f"a{len(self.arrays)}"
         self.arrays[name] = _plain(item[()])
         return {"array": name}
+
+    def texts(self, item: Any) -> dict[str, Any]:
+        """Words, one or many, of fixed or any length."""
+        if item.size > _MOST_TEXTS:
+            raise _Refused(f"expected at most {_MOST_TEXTS} texts, found {item.size} in {item.name!r}")
+        self.count(item.dtype.itemsize * item.size, item)
+        value = _text(item[()])
+        # What has any length shows it only now.
+        self.count(len(json.dumps(value)), item)
+        return {"text": value} if isinstance(value, str) else {"texts": value}
+
+    def count(self, letters: int, item: Any) -> None:
+        """Count letters before they are read, or once they are."""
+        self.letters += letters
+        if self.letters > _MOST_LETTERS:
+            raise _Refused(f"expected texts of at most {_MOST_LETTERS} letters in all, found more in {item.name!r}")
 
 
 def _text(value: Any) -> Any:
@@ -104,7 +119,11 @@ def _dump(path: str, folder: Path) -> None:
         tree = dump.group(file, 0)
     with (folder / "arrays.npz").open("wb") as stream:
         np.savez(stream, **dump.arrays)
-    (folder / "tree.json").write_text(json.dumps(tree), encoding="utf-8")
+    words = json.dumps(tree)
+    # Names of groups are letters too.
+    if len(words) > 2 * _MOST_LETTERS:
+        raise _Refused(f"expected names and texts of at most {2 * _MOST_LETTERS} letters in all, found {len(words)}")
+    (folder / "tree.json").write_text(words, encoding="utf-8")
 
 
 def _limit(kind: int, amount: int) -> None:

@@ -29,6 +29,8 @@ Tree = Mapping[str, Any] | NDArray[Any] | str | list[Any]
 
 _LIMIT = 2**30
 _LAST_WORDS = 2000
+# Of the tree without its numbers; the reader holds itself to half of it.
+_MOST_WORDS = 2**26
 
 
 class HdfReader:
@@ -70,7 +72,11 @@ class HdfReader:
             folder = Path(self._folder.name)
             with (folder / "arrays.npz").open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
                 arrays = {name: stored[name] for name in stored.files}
-            tree = _resolve(json.loads((folder / "tree.json").read_text(encoding="utf-8")), arrays)
+            with (folder / "tree.json").open("rb") as stream:
+                words = stream.read(_MOST_WORDS + 1)
+            if len(words) > _MOST_WORDS:
+                raise ValueError(f"a tree of more than {_MOST_WORDS} bytes")
+            tree = _resolve(json.loads(words), arrays)
         except (OSError, ValueError, LookupError, RecursionError, MemoryError, zipfile.BadZipFile) as error:
             raise _damaged(path, f"expected the reader's own files, found broken ones ({error})") from error
         assert isinstance(tree, Mapping)

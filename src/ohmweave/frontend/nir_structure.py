@@ -1,7 +1,8 @@
 """What a NIR file says, before what it means: nodes with their fields, edges between them, graphs in graphs opened."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ __all__ = ["Net", "NirNode", "parse", "refuse", "shown"]
 
 Edge = tuple[str, str]
 _LONGEST = 60
+_MOST_EDGES = 100_000
 _AGAIN = "write the NIR file again with nir.write"
 
 
@@ -139,7 +141,8 @@ def _graph(tree: Mapping[str, Any], prefix: str, where: str) -> tuple[dict[str, 
     if not isinstance(children, Mapping):
         raise refuse(place, "expected a group 'nodes', found none")
     nodes: dict[str, NirNode] = {}
-    edges = _edges(tree.get("edges"), children, prefix, place)
+    outer, inner_edges = _edges(tree.get("edges"), children, prefix, place), list[Edge]()
+    ends: dict[str, tuple[str, ...]] = {}
     for name, child in children.items():
         full = prefix + name
         spot = f"{where}: node {shown(full)}"
@@ -147,15 +150,23 @@ def _graph(tree: Mapping[str, Any], prefix: str, where: str) -> tuple[dict[str, 
         if not isinstance(kind, str):
             raise refuse(spot, f"expected a node with a type, found {shown(kind)}")
         if kind != "NIRGraph":
-            nodes[full] = NirNode(full, kind, child, _mapping(child.get("metadata")), spot)
+            _add(nodes, {full: NirNode(full, kind, child, _mapping(child.get("metadata")), spot)}, where)
             continue
-        inner, inner_edges = _graph(child, f"{full}.", where)
-        first, last = (_end(inner, kind, spot) for kind in ("Input", "Output"))
-        for end in (first, last):
+        inner, edges = _graph(child, f"{full}.", where)
+        inner_edges += edges
+        ends[full] = tuple(_end(inner, kind, spot) for kind in ("Input", "Output"))
+        for end in ends[full]:
             inner[end] = NirNode(end, "Identity", {}, {}, spot)
-        nodes |= inner
-        edges = [(last if a == full else a, first if b == full else b) for a, b in edges] + inner_edges
-    return nodes, edges
+        _add(nodes, inner, where)
+    return nodes, [(ends[a][1] if a in ends else a, ends[b][0] if b in ends else b) for a, b in outer] + inner_edges
+
+
+def _add(nodes: dict[str, NirNode], more: Mapping[str, NirNode], where: str) -> None:
+    """Further nodes; a name with a dot may be that of a node in a graph."""
+    for name in more:
+        if name in nodes:
+            raise refuse(where, f"expected each name once, found {shown(name)} twice", "rename the node")
+    nodes |= more
 
 
 def _end(nodes: Mapping[str, NirNode], kind: str, where: str) -> str:
@@ -185,14 +196,28 @@ def _edges(value: Any, nodes: Mapping[str, Any], prefix: str, where: str) -> lis
     return list(edges)
 
 
-def _through(nodes: dict[str, NirNode], edges: list[Edge]) -> tuple[dict[str, NirNode], list[Edge]]:
+def _through(nodes: dict[str, NirNode], edges: Sequence[Edge]) -> tuple[dict[str, NirNode], list[Edge]]:
     """Without Identity nodes: what led to one leads to where it led."""
+    kept = dict.fromkeys(edges)
+    sources: dict[str, dict[str, None]] = {name: {} for name in nodes}
+    readers: dict[str, dict[str, None]] = {name: {} for name in nodes}
+    for a, b in kept:
+        sources[b][a] = readers[a][b] = None
+    made = len(kept)
     for node in [node for node in nodes.values() if node.kind == "Identity"]:
-        before = [a for a, b in edges if b == node.name and a != node.name]
-        after = [b for a, b in edges if a == node.name and b != node.name]
+        name = node.name
+        before, after = ([end for end in ends[name] if end != name] for ends in (sources, readers))
         if not before or not after:
-            raise node.error(f"expected edges to and from {node.name!r}, found none on one side")
-        rest = [edge for edge in edges if node.name not in edge]
-        edges = list(dict.fromkeys(rest + [(a, b) for a in before for b in after]))
-        del nodes[node.name]
-    return nodes, edges
+            raise node.error(f"expected edges to and from {name!r}, found none on one side")
+        made += len(before) * len(after)
+        if made > _MOST_EDGES:
+            raise node.error(f"expected at most {_MOST_EDGES} edges, found more through {name!r}")
+        for a in before:
+            del kept[a, name], readers[a][name]
+        for b in after:
+            del kept[name, b], sources[b][name]
+        kept.pop((name, name), None)
+        for a, b in product(before, after):
+            kept[a, b] = sources[b][a] = readers[a][b] = None
+        del nodes[name]
+    return nodes, list(kept)

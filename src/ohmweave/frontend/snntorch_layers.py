@@ -1,6 +1,7 @@
 """Layers of spiking torch modules to operations: what each means, and which of their options are not read."""
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,7 @@ from ohmweave.units import Array
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["NEURONS", "layer_op", "refuse"]
+__all__ = ["NEURONS", "at_rest", "first_tensor", "from_library", "layer_op", "leaves", "refuse"]
 
 # Of snnTorch's modules; the others have states or spikes that no operation here has.
 NEURONS = ("Leaky", "Synaptic", "RLeaky", "RSynaptic")
@@ -40,6 +41,52 @@ _REMEDIES: Mapping[str, str] = {
 def refuse(name: str, message: str, remedy: str) -> ModelError:
     """The error about one layer."""
     return ModelError(message, where=f"layer {name!r}", remedy=remedy)
+
+
+def from_library(module: "nn.Module") -> bool:
+    """Whether a module is one of snnTorch's."""
+    return type(module).__module__.startswith("snntorch.")
+
+
+def leaves(module: "nn.Module", name: str = "") -> Iterator[tuple[str, "nn.Module"]]:
+    """Layers by name; what neurons hold inside, such as recurrent weights, is part of them."""
+    children = list(module.named_children())
+    if from_library(module) or not children:
+        yield name or type(module).__name__.lower(), module
+        return
+    for label, child in children:
+        yield from leaves(child, f"{name}.{label}" if name else label)
+
+
+def first_tensor(result: Any) -> Any:
+    """The first tensor among what a module gives, None without one."""
+    if not isinstance(result, tuple | list):
+        return result if hasattr(result, "dtype") and hasattr(result, "ndim") else None
+    return next((found for entry in result if (found := first_tensor(entry)) is not None), None)
+
+
+@contextlib.contextmanager
+def at_rest(module: "nn.Module") -> Iterator[None]:
+    """Neurons at rest and everything in evaluation mode; afterwards as they were."""
+    neurons = [child for child in module.modules() if from_library(child)]
+    saved = [(child, dict(child._buffers), child.__dict__.get("reset")) for child in neurons]
+    training = [child for child in module.modules() if child.training]
+    try:
+        for child in training:
+            child.training = False
+        for child in neurons:
+            for name in ("mem", "syn", "spk"):
+                if (state := child._buffers.get(name)) is not None:
+                    child._buffers[name] = state.new_zeros(0)
+        yield
+    finally:
+        for child in training:
+            child.training = True
+        for child, buffers, reset in saved:
+            child._buffers.update(buffers)
+            child.__dict__.pop("reset", None)
+            if reset is not None:
+                child.__dict__["reset"] = reset
 
 
 def layer_op(name: str, module: "nn.Module", shape: Shape) -> Op:

@@ -3,7 +3,8 @@
 The module runs once on known numbers while every layer's call is watched: which layers' values each reads, in which
 order. It may take one step a call (``init_hidden=True``, a Sequential), or loop over steps in its own forward
 pass, as snnTorch's tutorials do; every step must then do the same. Between layers nothing is read but what moves
-values (``flatten``, ``view``, ``x[step]``) and sums of two of them; anything else is refused by its name.
+values (``flatten``, ``view``, ``x[step]``) and sums of two of them; anything else is refused by its name. What was
+read then runs beside the module itself (:mod:`ohmweave.frontend.snntorch_check`).
 """
 
 import contextlib
@@ -13,10 +14,11 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from ohmweave.errors import ModelError
-from ohmweave.frontend.snntorch_layers import NEURONS, layer_op, refuse
+from ohmweave.frontend.snntorch_check import Way, check
+from ohmweave.frontend.snntorch_layers import NEURONS, at_rest, first_tensor, from_library, layer_op, leaves, refuse
 from ohmweave.frontend.tidy import tidy
 from ohmweave.graph import Graph, Node
-from ohmweave.ops import Add, Flatten, Input, Op, Shape
+from ohmweave.ops import Add, Flatten, Input, Op, Shape, Stateful
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -30,6 +32,7 @@ _PARTS = ("__getitem__", "select", "unbind", "squeeze", "unsqueeze", "expand", "
 _COPIES = ("clone", "detach", "contiguous", "float", "double", "to", "requires_grad_", "type")
 _GATHERS = ("stack", "cat")
 _FRESH = ("zeros_like", "new_zeros")
+_CHANGED = "changed spikes"
 _INPUT = "x"
 _STEPS = 3
 _UNIT = 2.0**-20
@@ -59,6 +62,8 @@ class _Tape:
     joined: dict[tuple[str, ...], str] = field(default_factory=dict)
     # How often each layer has been called: its step.
     calls: dict[str, int] = field(default_factory=dict)
+    # Whether the input is read whole at every step.
+    still: bool = True
 
     def label(self, tensor: Any) -> _Label | None:
         """What a tensor holds, if anything of the network's."""
@@ -80,14 +85,14 @@ class _Tape:
 
 def is_spiking(module: "nn.Module") -> bool:
     """Whether a module holds neurons of snnTorch, which need not be installed to tell."""
-    return any(_from_snntorch(child) for child in module.modules())
+    return any(from_library(child) for child in module.modules())
 
 
 def from_snntorch(module: "nn.Module", input_shape: Shape) -> Graph:
     """Read a live snnTorch module.
 
     Args:
-        module: the trained network, in evaluation mode; its states are put back as they were.
+        module: the trained network, read as in evaluation mode; its states and modes are put back as they were.
         input_shape: shape of one sample at one step, without batch and steps.
 
     Returns:
@@ -95,7 +100,8 @@ def from_snntorch(module: "nn.Module", input_shape: Shape) -> Graph:
         the layer before them. Its spikes are snnTorch's but for the rounding of single precision.
 
     Raises:
-        ModelError: a forward pass that cannot be followed, a layer or option that is not read.
+        ModelError: a forward pass that cannot be followed, a layer or option that is not read, or other spikes than
+            the module's own on random trains.
     """
     import torch
 
@@ -107,12 +113,15 @@ def from_snntorch(module: "nn.Module", input_shape: Shape) -> Graph:
         numbers = torch.arange(prod((*lead, *input_shape)), dtype=parameter.dtype, device=parameter.device)
         tape = _tape((numbers * _UNIT).reshape(*lead, *input_shape), tuple(input_shape))
         try:
-            with _states_kept(module), torch.no_grad(), _watched(module, tape):
+            with at_rest(module), torch.no_grad(), _watched(module, tape):
                 result = module(tape.example)
+            way = _way(module, tape, len(lead))
         except Exception as error:  # noqa: BLE001  the module's own code may raise anything
             failures.append(error)
         else:
-            return _graph(module, tape, result)
+            graph = _graph(module, tape, result)
+            check(module, graph, way)
+            return graph
     raise _worst(failures, module, tuple(input_shape))
 
 
@@ -132,10 +141,6 @@ def _worst(failures: list[Exception], module: "nn.Module", shape: Shape) -> Mode
     return error
 
 
-def _from_snntorch(module: "nn.Module") -> bool:
-    return type(module).__module__.startswith("snntorch.")
-
-
 def _tape(example: "Tensor", shape: Shape) -> _Tape:
     """A tape that knows the input alone."""
     tape = _Tape({_INPUT: Node(_INPUT, Input(shape))}, {_INPUT: shape}, example)
@@ -145,9 +150,13 @@ def _tape(example: "Tensor", shape: Shape) -> _Tape:
 
 def _graph(module: "nn.Module", tape: _Tape, result: Any) -> Graph:
     """What the tape holds, up to the layer whose spikes the module returned."""
-    wanted = _first(result, tape)
-    if wanted is None or wanted.kind in ("state", "membranes"):
-        found = "none" if wanted is None else f"the membranes of {wanted.node!r}"
+    wanted = tape.label(first_tensor(result))
+    if wanted is None or wanted.kind in ("state", "membranes", _CHANGED):
+        found = (
+            "none"
+            if wanted is None
+            else f"the {'membranes' if wanted.kind == 'state' else wanted.kind} of {wanted.node!r}"
+        )
         raise ModelError(
             f"expected the forward pass to return a layer's spikes first, found {found}",
             where=type(module).__name__,
@@ -156,38 +165,21 @@ def _graph(module: "nn.Module", tape: _Tape, result: Any) -> Graph:
     return tidy(Graph(tuple(tape.nodes.values()), (wanted.node,)))
 
 
-def _first(result: Any, tape: _Tape) -> _Label | None:
-    """What the first tensor of a result holds; of a list of one tensor a step, all hold the same."""
-    return next((tape.label(tensor) for tensor in _tensors((result,))), None)
-
-
-@contextlib.contextmanager
-def _states_kept(module: "nn.Module") -> Iterator[None]:
-    """Neurons at rest, and afterwards as they were."""
-    neurons = [child for child in module.modules() if _from_snntorch(child)]
-    saved = [(child, dict(child._buffers), child.__dict__.get("reset")) for child in neurons]
-    try:
-        for child in neurons:
-            for name in ("mem", "syn", "spk"):
-                if (state := child._buffers.get(name)) is not None:
-                    child._buffers[name] = state.new_zeros(0)
-        yield
-    finally:
-        for child, buffers, reset in saved:
-            child._buffers.update(buffers)
-            child.__dict__.pop("reset", None)
-            if reset is not None:
-                child.__dict__["reset"] = reset
-
-
-def _leaves(module: "nn.Module", name: str = "") -> Iterator[tuple[str, "nn.Module"]]:
-    """Layers by name; what neurons hold inside, such as recurrent weights, is part of them."""
-    children = list(module.named_children())
-    if _from_snntorch(module) or not children:
-        yield name or type(module).__name__.lower(), module
-        return
-    for label, child in children:
-        yield from _leaves(child, f"{name}.{label}" if name else label)
+def _way(module: "nn.Module", tape: _Tape, lead: int) -> Way:
+    """How the module took the example."""
+    neurons = [name for name, node in tape.nodes.items() if isinstance(node.op, Stateful)]
+    steps = max((tape.calls[name] for name in neurons), default=1)
+    lengths = list(tape.example.shape[:lead])
+    if tape.still:
+        return Way(lead > 1 or steps > 1, steps, None, lead)
+    if lead == 1 or steps not in lengths:
+        raise ModelError(
+            f"expected steps of several samples each, found {steps} steps of shape {tuple(tape.example.shape)}",
+            where=type(module).__name__,
+            remedy="let it take [steps, samples, ...]",
+        )
+    # The example has not as many steps as samples, so that one is not taken for the other.
+    return Way(own_loop=True, steps=steps, axis=lengths.index(steps), lead=lead)
 
 
 @contextlib.contextmanager
@@ -216,7 +208,7 @@ def _watched(module: "nn.Module", tape: _Tape) -> Iterator[None]:
         return hook
 
     handles = []
-    layers = {id(layer): (name, layer) for name, layer in reversed(list(_leaves(module)))}
+    layers = {id(layer): (name, layer) for name, layer in reversed(list(leaves(module)))}
     for name, layer in layers.values():
         handles += [
             layer.register_forward_pre_hook(before, with_kwargs=True),
@@ -263,7 +255,8 @@ def _source(tape: _Tape, name: str, tensor: Any, step: int) -> tuple[str, bool]:
         found = "a value that no layer makes" if label is None else f"the {label.kind} of {label.node!r}"
         raise refuse(name, f"expected it to read a layer's output or the input, found {found}", _between_layers())
     if label.node == _INPUT:
-        return _INPUT, _whole(tape, name, tensor, step)
+        tape.still = _whole(tape, name, tensor, step)
+        return _INPUT, tape.still
     if label.step != step and not label.still:
         raise refuse(
             name,
@@ -298,7 +291,7 @@ def _check_state(tape: _Tape, name: str, state: Any) -> None:
         return
     label = tape.label(state)
     if label is None:
-        found = "values other than 0" if bool((state != 0).any()) else ""
+        found = "values other than 0" if bool((state != 0).any()) else "new ones" if tape.calls.get(name) else ""
     else:
         found = "" if label.node == name else f"those of {label.node!r}"
         if not found and (label.kind not in ("state", "value") or label.step != tape.calls.get(name)):
@@ -325,19 +318,24 @@ def _between(tape: _Tape, func: str, args: Any, kwargs: Any, result: Any) -> Non
     label = given[0]
     if func in _COPIES or (func in _PARTS and label == _Label(_INPUT)):
         made = label
-    elif label.kind != "value" or (func in (*_GATHERS, "__setitem__") and len({one.node for one in given}) == 1):
-        made = replace(label, kind="membranes" if label.kind in ("state", "membranes") else "history")
+    elif label.kind in ("state", "membranes"):
+        made = replace(label, kind="membranes")
+    elif func in (*_GATHERS, "__setitem__") and len({(one.node, one.kind == _CHANGED) for one in given}) == 1:
+        made = replace(label, kind=_CHANGED if label.kind == _CHANGED else "history")
+    elif label.kind != "value":
+        made = label if func in _PARTS else replace(label, kind=_CHANGED)
     else:
-        made = _moved(tape, func, given, results)
+        plain = not kwargs and len(args) == len(given)
+        made = _moved(tape, func, given, results, plain=plain)
     for tensor in results:
         tape.put(tensor, made)
 
 
-def _moved(tape: _Tape, func: str, given: list[_Label], results: list[Any]) -> _Label:
-    """What a function of values at one step makes, where it is one that is read."""
+def _moved(tape: _Tape, func: str, given: list[_Label], results: list[Any], *, plain: bool) -> _Label:
+    """What a function of values at one step makes, where it is one that is read; plain without further arguments."""
     label = given[0]
     steps = {one.step for one in given if not one.still}
-    if func in _SUMS and len(given) == 2 and len(steps) < 2:
+    if func in _SUMS and plain and len(given) == 2 and len(steps) < 2:
         node = _joined(tape, Add(), (given[0].node, given[1].node), "add")
         return _Label(node, step=max(steps, default=label.step), still=not steps)
     if func not in _MOVES or len(given) != 1 or len(results) != 1 or results[0].ndim != 2:

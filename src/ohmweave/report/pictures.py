@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from ohmweave.analysis.ir_drop import TileDrop
@@ -35,6 +35,9 @@ __all__ = [
 ]
 
 MOST_POINTS = 8000
+# Neurons of one stage in a raster: as many as can be told apart, fewer over many steps.
+_MOST_ROWS, _FEWEST_ROWS = 200, 20
+_SEEN = 25.0
 _WIDTH = 9.6
 _DPI = 180
 _PIXELS_PER_INCH = 1024 / _WIDTH
@@ -178,12 +181,17 @@ def raster_picture(trains: Mapping[str, tuple[Array, Array]], caption: str) -> P
 
     Args:
         trains: heading -> (spikes of the circuit, spikes expected), each [steps, neurons], 0 or 1.
-        caption: how to read it.
+        caption: how to read it; what is left out of large stages is said after it.
     """
-    heights = [float(np.clip(0.06 * circuit.shape[1], 1.0, 3.6)) for circuit, _ in trains.values()]
+    rows = {title: _telling(*both) for title, both in trains.items()}
+    cut = [title for title, (circuit, _) in trains.items() if len(rows[title]) < circuit.shape[1]]
+    if cut:
+        caption = f"{caption} Of large stages those neurons are drawn that differ, then those that spike, most."
+    heights = [float(np.clip(0.06 * len(own), 1.0, 3.6)) for own in rows.values()]
     figure = _figure(_WIDTH, sum(heights) + 0.7 * len(heights))
     panels = figure.subplots(len(trains), 1, squeeze=False, height_ratios=heights)[:, 0]
-    for axes, (title, (circuit, expected)) in zip(panels, trains.items(), strict=True):
+    for axes, (title, both) in zip(panels, trains.items(), strict=True):
+        circuit, expected = (each[:, rows[title]] for each in both)
         size = float(np.clip(900.0 / circuit.shape[1], 4.0, 40.0))
         for spikes, marker, colour, label in (
             (expected > circuit, "x", _ORANGE, "missing in the circuit"),
@@ -191,15 +199,35 @@ def raster_picture(trains: Mapping[str, tuple[Array, Array]], caption: str) -> P
             ((circuit > 0) & (expected > 0), "|", _BLUE, "in both"),
         ):
             steps, neurons = np.nonzero(spikes)
-            axes.scatter(steps, neurons, s=size, marker=marker, color=colour, linewidths=1.2, label=label)
+            # Few among many, what differs must still be seen.
+            area = size if marker == "|" else max(size, _SEEN)
+            axes.scatter(steps, neurons, s=area, marker=marker, color=colour, linewidths=1.2, label=label)
         axes.set_xlim(-0.5, len(circuit) - 0.5)
         axes.set_ylim(-0.7, circuit.shape[1] - 0.3)
         axes.xaxis.set_major_locator(MaxNLocator(12, integer=True))
         axes.yaxis.set_major_locator(MaxNLocator(6, integer=True))
-        _style(axes, title, "", "neuron")
+        if title in cut:
+            axes.yaxis.set_major_formatter(FuncFormatter(_numbered(rows[title])))
+        _style(axes, f"{title}, {len(rows[title])} of {both[0].shape[1]:,}" if title in cut else title, "", "neuron")
     panels[-1].set_xlabel("step", fontsize=9, color=_INK)
     panels[0].legend(frameon=False, fontsize=8, labelcolor=_INK, ncols=3, loc="lower right", bbox_to_anchor=(1, 1))
     return _picture(figure, "Spikes of the circuit over those of the network, stage by stage", caption)
+
+
+def _telling(circuit: Array, expected: Array) -> NDArray[np.int64]:
+    """The neurons a panel has room for, in order: those that differ most, then those that spike most."""
+    most = min(_MOST_ROWS, max(_FEWEST_ROWS, MOST_POINTS // len(circuit)))
+    differing, spikes = (circuit != expected).sum(axis=0), (circuit + expected).sum(axis=0)
+    return np.sort(np.lexsort((-spikes, -differing))[:most])
+
+
+def _numbered(neurons: NDArray[np.int64]) -> Callable[[float, int | None], str]:
+    """Labels of rows: the numbers of the neurons in them, nothing beside them."""
+
+    def label(row: float, _: int | None) -> str:
+        return str(neurons[int(row)]) if row == int(row) and 0 <= row < len(neurons) else ""
+
+    return label
 
 
 def membrane_picture(membranes: Mapping[str, tuple[Array, Array, int]], caption: str) -> Picture:
