@@ -71,8 +71,9 @@ def desk(tmp_path: Path) -> Path:
     """Where README's reader is: a directory in which the source lies, and nothing made yet."""
     (tmp_path / "src").symlink_to(ROOT / "src")
     (tmp_path / "examples").mkdir()
-    for path in (ROOT / "examples").glob("own_device.*"):
-        (tmp_path / "examples" / path.name).write_bytes(path.read_bytes())
+    for pattern in ("own_device.*", "spiking_digits.nir", "spiking_quick.toml"):
+        for path in (ROOT / "examples").glob(pattern):
+            (tmp_path / "examples" / path.name).write_bytes(path.read_bytes())
     return tmp_path
 
 

@@ -111,7 +111,7 @@ def compile_(
         size |= {"opamps": chip.plan.opamps, "utilisation": utilisation(chip.plan)}
     tiles = sum(len(stage.tiles) for stage in plan.stages)
     summary = {"build": str(output), "digest": plan.digest(), "stages": len(plan.stages), "tiles": tiles, **size}
-    if remarks or as_json:
+    if remarks:
         summary["remarks"] = list(remarks)
     _print(summary, as_json, "compiled")
 
