@@ -183,7 +183,7 @@ def test_an_axon_hillock_spikes_at_its_rate(amps: float, spice: NgspiceSimulator
     neuron = AxonHillock()
     parts = Instance("x", neuron.cell("neuron"), ("m", "spike")), Instance("i", CurrentSource(amps), ("0", "m"))
     period = 1.0 / neuron.rate(amps)
-    asked = Transient(Cell("top", ("m", "spike"), parts), (), (), 8.0 * period, period / 200, ("spike",), clocked=True)
+    asked = Transient(Cell("top", ("m", "spike"), parts), (), (), 8.0 * period, period / 200, ("spike",))
     traces = spice.trace(asked)
     t, v = traces.times, traces.volts[:, 0]
     rises = np.flatnonzero((v[:-1] <= 0.0) & (v[1:] > 0.0))
