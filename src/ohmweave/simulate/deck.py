@@ -40,10 +40,6 @@ TRANSIENT_OPTIONS = (
 CLOCKED_OPTIONS = (
     "reltol=1e-4 abstol=1e-12 vntol=1e-6 chgtol=1e-16 gmin=1e-15 itl1=1000 itl2=1000 itl4=200 temp=27 tnom=27"
 )
-# Transistors that run by themselves, on femtofarads of their own.
-_RUNNING_TRANSISTOR_OPTIONS = (
-    "reltol=1e-3 abstol=1e-12 vntol=1e-6 chgtol=1e-16 gmin=1e-12 itl1=50 itl2=50 itl4=200 temp=27 tnom=27"
-)
 # Transistors: charges of femtofarads need no control of their own, and those at rest are not evaluated again: a fifth
 # of the steps, half of the time for each, and the same membranes to 0.05 mV.
 _CLOCKED_TRANSISTOR_OPTIONS = (
@@ -179,7 +175,7 @@ def _transient_lines(transient: Transient, library: str, deck: Deck, klu: bool) 
 
 def _transient_options(transient: Transient) -> str:
     if not transient.clocked:
-        return _RUNNING_TRANSISTOR_OPTIONS if Mosfet in _kinds(transient.cell) else TRANSIENT_OPTIONS
+        return TRANSIENT_OPTIONS
     return _CLOCKED_TRANSISTOR_OPTIONS if Mosfet in _kinds(transient.cell) else CLOCKED_OPTIONS
 
 
