@@ -17,6 +17,7 @@ from ohmweave.bench import Transient, Waveform
 from ohmweave.blocks import TwoStage45
 from ohmweave.blocks.characterize import characterize_cells
 from ohmweave.blocks.figures import OpAmpFigures, circuit_digest
+from ohmweave.blocks.measured import MeasuredOpAmp
 from ohmweave.blocks.two_stage import Target, circuit, size
 from ohmweave.chip import Chip, Run
 from ohmweave.circuit import Capacitor, Cell, Instance, Resistor
@@ -38,49 +39,36 @@ _LONGEST = 50e-6
 
 
 @dataclass(frozen=True)
-class Sized:
+class Sized(MeasuredOpAmp):
     """The two-stage op-amp of ``two_stage_45`` in other sizes, with what SPICE measured on it.
 
     Args:
         target: what it was sized for.
-        figures: what it is.
+        measured: what it is.
     """
 
     target: Target
-    figures: OpAmpFigures
-    supplied: ClassVar[bool] = True
+    measured: OpAmpFigures
     offset_spread: ClassVar[float] = 0.0
 
     @property
-    def v_low(self) -> float:
-        """Lowest output, V."""
-        return self.figures.v_low
+    def figures(self) -> OpAmpFigures:
+        """What SPICE measured."""
+        return self.measured
 
     @property
-    def v_high(self) -> float:
-        """Highest output, V."""
-        return self.figures.v_high
+    def title(self) -> str:
+        """What messages call it."""
+        return f"opamp for {self.target.gbw / 1e6:g} MHz and {self.target.i_out * 1e6:g} uA"
 
     @property
-    def quiescent_power(self) -> float:
-        """Power drawn at rest, W."""
-        return self.figures.quiescent_power
+    def holds(self) -> tuple[float, float] | None:
+        """Lowest and highest limit that its output can be held above, V: its input pair's, as in ``two_stage_45``."""
+        return TwoStage45().holds
 
-    @property
-    def macro(self) -> tuple[float, float, float, float, float]:
-        """Gain, output resistance (ohm), offset (V), low and high limit (V), all at rest."""
-        found = self.figures
-        return found.gain, found.r_out, found.offset, found.v_low, found.v_high
-
-    def cell(self, name: str, low: float | None = None, high: float | None = None) -> Cell:
-        """The transistors, and the measured curves for engines without; a lower limit is held by a circuit."""
-        assert high is None, "this op-amp can only be held from below"
-        held = None if low is None or low <= self.v_low else low
-        return circuit(name, size(self.target), held, self.figures.curves.cell(name, held))
-
-    def respond(self, e: Array, low: float | None = None, high: float | None = None) -> Array:
-        """Open-circuit output in V for an input difference ``e`` (V)."""
-        return self.figures.curves.respond(e, low)
+    def circuit(self, name: str, low: float | None) -> Cell:
+        """The transistors, ports p, n, out; ``low`` is the limit above which the output is held, V, or none."""
+        return circuit(name, size(self.target), low)
 
 
 def sized(target: Target, folder: Path) -> TwoStage45 | Sized:
