@@ -177,8 +177,11 @@ def _line(name: str, end: str, rows: Sequence[int], g: Array, ohms: float) -> li
     return parts
 
 
-def slowest(chip: Chip, run: Run, index: int) -> tuple[int, int]:
-    """The output with the most conductance at its lines, so the least loop gain, and the sample that drives it most."""
+def most_loaded(chip: Chip, run: Run, index: int) -> tuple[int, int]:
+    """The output with the most conductance at its lines, so the least loop gain, and the sample that drives it most.
+
+    It need not be the slowest: nothing else was timed.
+    """
     stage = chip.plan.stages[index]
     rows = stage.inputs + stage.bias_rows
     loaded = line_amps(stage, np.ones((1, rows)))[0].reshape(-1, 2).sum(axis=1)
@@ -190,11 +193,11 @@ def slowest(chip: Chip, run: Run, index: int) -> tuple[int, int]:
 
 
 def settling(chip: Chip, run: Run, index: int, x: Array, end: float = 1e-6) -> float:
-    """How long the slowest output of a stage takes to within 1 % of its final voltage, s; infinite if it never does.
+    """How long a stage's most loaded output takes to within 1 % of its final voltage, s; infinite if it never does.
 
     Inputs step from 0 V, the bias being there, to those of the sample. ngspice with the real transistors.
     """
-    output, sample = slowest(chip, run, index)
+    output, sample = most_loaded(chip, run, index)
     stage, volts = chip.plan.stages[index], stage_inputs(chip, run, index, x)[sample]
     corners = np.array([0.0, BEGIN, BEGIN + RISE])
     drives = [Waveform(corners, np.array([0.0, 0.0, volt])) for volt in volts[: stage.inputs]]
