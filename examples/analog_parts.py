@@ -17,6 +17,7 @@ from ohmweave.bench import Transient, Waveform
 from ohmweave.blocks import TwoStage45
 from ohmweave.blocks.characterize import characterize_cells
 from ohmweave.blocks.figures import OpAmpFigures, circuit_digest
+from ohmweave.blocks.measured import MeasuredOpAmp
 from ohmweave.blocks.two_stage import Target, circuit, size
 from ohmweave.chip import Chip, Run
 from ohmweave.circuit import Capacitor, Cell, Instance, Resistor
@@ -38,49 +39,36 @@ _LONGEST = 50e-6
 
 
 @dataclass(frozen=True)
-class Sized:
+class Sized(MeasuredOpAmp):
     """The two-stage op-amp of ``two_stage_45`` in other sizes, with what SPICE measured on it.
 
     Args:
         target: what it was sized for.
-        figures: what it is.
+        measured: what it is.
     """
 
     target: Target
-    figures: OpAmpFigures
-    supplied: ClassVar[bool] = True
+    measured: OpAmpFigures
     offset_spread: ClassVar[float] = 0.0
 
     @property
-    def v_low(self) -> float:
-        """Lowest output, V."""
-        return self.figures.v_low
+    def figures(self) -> OpAmpFigures:
+        """What SPICE measured."""
+        return self.measured
 
     @property
-    def v_high(self) -> float:
-        """Highest output, V."""
-        return self.figures.v_high
+    def title(self) -> str:
+        """What messages call it."""
+        return f"opamp for {self.target.gbw / 1e6:g} MHz and {self.target.i_out * 1e6:g} uA"
 
     @property
-    def quiescent_power(self) -> float:
-        """Power drawn at rest, W."""
-        return self.figures.quiescent_power
+    def holds(self) -> tuple[float, float] | None:
+        """Lowest and highest limit that its output can be held above, V: its input pair's, as in ``two_stage_45``."""
+        return TwoStage45().holds
 
-    @property
-    def macro(self) -> tuple[float, float, float, float, float]:
-        """Gain, output resistance (ohm), offset (V), low and high limit (V), all at rest."""
-        found = self.figures
-        return found.gain, found.r_out, found.offset, found.v_low, found.v_high
-
-    def cell(self, name: str, low: float | None = None, high: float | None = None) -> Cell:
-        """The transistors, and the measured curves for engines without; a lower limit is held by a circuit."""
-        assert high is None, "this op-amp can only be held from below"
-        held = None if low is None or low <= self.v_low else low
-        return circuit(name, size(self.target), held, self.figures.curves.cell(name, held))
-
-    def respond(self, e: Array, low: float | None = None, high: float | None = None) -> Array:
-        """Open-circuit output in V for an input difference ``e`` (V)."""
-        return self.figures.curves.respond(e, low)
+    def circuit(self, name: str, low: float | None) -> Cell:
+        """The transistors, ports p, n, out; ``low`` is the limit above which the output is held, V, or none."""
+        return circuit(name, size(self.target), low)
 
 
 def sized(target: Target, folder: Path) -> TwoStage45 | Sized:
@@ -189,8 +177,11 @@ def _line(name: str, end: str, rows: Sequence[int], g: Array, ohms: float) -> li
     return parts
 
 
-def slowest(chip: Chip, run: Run, index: int) -> tuple[int, int]:
-    """The output with the most conductance at its lines, so the least loop gain, and the sample that drives it most."""
+def most_loaded(chip: Chip, run: Run, index: int) -> tuple[int, int]:
+    """The output with the most conductance at its lines, so the least loop gain, and the sample that drives it most.
+
+    It need not be the slowest: nothing else was timed.
+    """
     stage = chip.plan.stages[index]
     rows = stage.inputs + stage.bias_rows
     loaded = line_amps(stage, np.ones((1, rows)))[0].reshape(-1, 2).sum(axis=1)
@@ -202,11 +193,11 @@ def slowest(chip: Chip, run: Run, index: int) -> tuple[int, int]:
 
 
 def settling(chip: Chip, run: Run, index: int, x: Array, end: float = 1e-6) -> float:
-    """How long the slowest output of a stage takes to within 1 % of its final voltage, s; infinite if it never does.
+    """How long a stage's most loaded output takes to within 1 % of its final voltage, s; infinite if it never does.
 
     Inputs step from 0 V, the bias being there, to those of the sample. ngspice with the real transistors.
     """
-    output, sample = slowest(chip, run, index)
+    output, sample = most_loaded(chip, run, index)
     stage, volts = chip.plan.stages[index], stage_inputs(chip, run, index, x)[sample]
     corners = np.array([0.0, BEGIN, BEGIN + RISE])
     drives = [Waveform(corners, np.array([0.0, 0.0, volt])) for volt in volts[: stage.inputs]]

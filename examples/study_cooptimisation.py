@@ -4,7 +4,7 @@ Every point is a whole chip, one circuit without converters: arrays with wires o
 two op-amps a column, ReLUs, biases. It differs from the base (784-128-10, devices of 1 to 30 uS, read at 0.1 V,
 resistors in the loops, two-stage op-amps of a 45 nm technology for 30 MHz and 200 uA) by the one choice of its axis,
 or by those of a joint search. Chips of transistors decide ``--images`` images in the native engine, which solves the
-curves that SPICE measured on the op-amp; their settling is a transient of the slowest column of each stage in
+curves that SPICE measured on the op-amp; their settling is a transient of the most loaded column of each stage in
 ngspice, transistors and all. Op-amps of sources (``finite``) are used where transistors cannot be, or where many
 images count: they decide ``--many``.
 

@@ -9,7 +9,12 @@ from types import SimpleNamespace
 import pytest
 
 from ohmweave.blocks import TwoStage45, opamps
+from ohmweave.blocks.characterize import characterize_cells
+from ohmweave.blocks.curves import Bends
 from ohmweave.blocks.figures import BENCHES, OpAmpFigures
+from ohmweave.blocks.two_stage import Target, circuit, size
+from ohmweave.circuit import Behavioural, Cell, Instance
+from ohmweave.simulate.ngspice import NgspiceSimulator
 
 CommandLine = Callable[..., SimpleNamespace]
 TRANSISTORS = sorted(name for name, kind in opamps().items() if kind.supplied)
@@ -64,6 +69,19 @@ def test_a_design_says_which_output_is_measured(ngspice: str, ohmweave: CommandL
     assert done.code == 0, done.err
     assert json.loads(done.out)["circuit"] == TwoStage45(output="class_ab").figures.circuit
     assert (desk / "two_stage_45.characterized.json").is_file()
+
+
+def test_what_holds_the_output_may_stop_where_it_is_looked_at_last(ngspice: str) -> None:
+    plain = circuit("opamp", size(Target()))
+    # 1 mA up to 0.34 V, nothing from 0.345 V on; outputs are looked at up to 0.35 V.
+    stopping = Behavioural(Bends(((-1.0, 1e-3), (0.34, 1e-3), (0.345, 0.0), (1.0, 0.0))))
+    parts = (*plain.parts, Instance("hold", stopping, ("vdd", "out", "out", "0")))
+    held = Cell("opamp_held", plain.ports, parts)
+    floor = characterize_cells(plain, held, NgspiceSimulator(ngspice)).curves.floor
+    volts, amps = zip(*floor, strict=True)
+    assert 0.335 < volts[0] < 0.35 == volts[-1]
+    assert amps[-1] == pytest.approx(0.0, abs=1e-6)
+    assert characterize_cells(plain, plain, NgspiceSimulator(ngspice)).curves.floor == ()
 
 
 COMMANDS = {

@@ -96,6 +96,14 @@ MESSAGES = {
         "d.toml: effects.temperature.t: expected 300.15 K, where the op-amp's transistors were measured, "
         'found 350 K; choose opamp.kind = "finite", with the gain it has there'
     ),
+    '[tanh]\nkind = "transistors_45"\n[[effects]]\nkind = "temperature"\nt = "350 K"': (
+        "d.toml: effects.temperature.t: expected 300.15 K, where the tanh's transistors were measured, "
+        'found 350 K; choose tanh.kind = "differential_pair", with the pair_voltage it has there'
+    ),
+    '[sigmoid]\nkind = "transistors_45"\n[[effects]]\nkind = "temperature"\nt = "250 K"': (
+        "d.toml: effects.temperature.t: expected 300.15 K, where the sigmoid's transistors were measured, "
+        'found 250 K; choose sigmoid.kind = "differential_pair", with the pair_voltage it has there'
+    ),
     '[device]\nkind = ["sinh"]': "d.toml: device.kind: unknown kind ['sinh']; did you mean 'sinh'?",
     "array = 3": "d.toml: expected a table [array], found 3; write [array]",
     "[array": (

@@ -32,7 +32,9 @@ from ohmweave.blocks import (
     ResistorFeedback,
     RowDriver,
     SigmoidPair,
+    SigmoidPair45,
     TanhPair,
+    TanhPair45,
     activations,
     feedbacks,
     maxima,
@@ -121,17 +123,23 @@ class Design:
             )
         if isinstance(self.device, FileDevice):
             self._require_table(self.device.choice.v_max)
-        if self.opamp.supplied:
-            self._require_room()
+        self._require_room()
 
     def _require_room(self) -> None:
         """Refuse another temperature than that at which transistors were measured."""
+        measured = [("op-amp", 'opamp.kind = "finite", with the gain it has there')] if self.opamp.supplied else []
+        measured += [
+            (section, f'{section}.kind = "differential_pair", with the pair_voltage it has there')
+            for section in ("tanh", "sigmoid")
+            if isinstance(getattr(self, section), TanhPair45 | SigmoidPair45)
+        ]
         for effect in self.effects:
-            if isinstance(effect, Temperature) and effect.t != ROOM:
+            if isinstance(effect, Temperature) and effect.t != ROOM and measured:
+                part, remedy = measured[0]
                 raise DesignError(
-                    f"expected {ROOM:g} K, where the op-amp's transistors were measured, found {effect.t:g} K",
+                    f"expected {ROOM:g} K, where the {part}'s transistors were measured, found {effect.t:g} K",
                     where="effects.temperature.t",
-                    remedy='choose opamp.kind = "finite", with the gain it has there',
+                    remedy=f"choose {remedy}",
                 )
 
     def _require_table(self, v_max: float) -> None:

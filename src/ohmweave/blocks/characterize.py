@@ -120,16 +120,18 @@ def _sunk(amps: Array, through: Array) -> tuple[tuple[float, float], ...]:
 def _floor(engine: NgspiceSimulator, plain: Cell, held: Cell, sunk: float) -> tuple[tuple[float, float], ...]:
     """What holds the output above 0 V gives it while the output stage is switched off: points V, A.
 
-    None where it is no stronger than what the output stage then sinks, ``sunk`` (A).
+    None where it gives nothing, or is no stronger than what the output stage then sinks, ``sunk`` (A).
     """
 
     def given(v: Array) -> Array:
         return _output_amps(engine, held, _OFF, v) - _output_amps(engine, plain, _OFF, v)
 
     v, amps = _AROUND, given(_AROUND)
+    if amps.max() <= 0.0:
+        return ()
     k = int(np.diff(amps).argmin())
     if amps[k] - amps[k + 1] > _COARSE * amps.max():
-        v = np.union1d(v, np.linspace(v[max(k - 1, 0)], v[k + 2], _FINE))
+        v = np.union1d(v, np.linspace(v[max(k - 1, 0)], v[min(k + 2, len(v) - 1)], _FINE))
         amps = given(v)
     if amps.max() < _STRONGER * sunk:
         return ()
@@ -176,7 +178,7 @@ def _slope(x: Array, y: Array, at: float) -> float:
 
 
 def _rising(values: Array, least: float) -> Array:
-    """Indices of values that are each at least so much above the one before; the first and the last are kept."""
+    """Indices of values that are each at least so much above the one kept before; the first is kept."""
     kept = [0]
     for index, value in enumerate(values):
         if value >= values[kept[-1]] + least:
