@@ -16,7 +16,13 @@ __all__ = ["cards", "scan"]
 
 _ELEMENTS = frozenset("rclviegfhbdxqms")
 # These begin like an element, so they are refused by name.
-_COMMANDS = frozenset({"shell", "system", "source", "codemodel", "exec", "edit", "set", "load", "echo"})
+# The second line is Spectre's own language, which may begin in the midst of SPICE's.
+_COMMANDS = frozenset({
+    "shell", "system", "source", "codemodel", "exec", "edit", "set", "load", "echo",
+    "simulator", "include", "library", "ahdl_include", "ends", "subckt", "inline",
+})  # fmt: skip
+_WORD = re.compile(r"[^\s\"'(=]*")
+_SHELL = re.compile(r"[^\s(]+(?:\s+|\s*\([^)]*\)\s*)shell(?![\w.])", re.IGNORECASE)
 _PLAIN = frozenset({".subckt", ".ends", ".param", ".func", ".ic", ".nodeset", ".endl", ".global", ".end"})
 _MODELS = frozenset({"r", "c", "l", "d", "npn", "pnp", "nmos", "pmos", "vdmos", "njf", "pjf", "sw", "csw"})
 _OPTIONS = frozenset(
@@ -25,7 +31,7 @@ _OPTIONS = frozenset(
 _INCLUDES = frozenset({".include", ".inc", ".incl"})
 _PATH = re.compile(r"[A-Za-z0-9_./+-]+")
 _UNSAFE = re.compile(r"[^ -~\t]|[`\\]")
-_INPUT_FILE = re.compile(r"\bfile\s*=|\bexternal\b|\bfilesource\b", re.IGNORECASE)
+_INPUT_FILE = re.compile(r"\bfile\s*=|\bexternal\b|\bfilesource\b|\blang\s*=", re.IGNORECASE)
 _LONGEST_LINE = 20_000
 _LONGEST_CARD = 2_000_000
 _LARGEST_FILE = 1 << 30
@@ -121,12 +127,7 @@ def _judge(
     for number, card in cards(lines, where):
         place = f"{where}:{number}"
         if card[0] != ".":
-            name = card.split(maxsplit=1)[0]
-            if (card[0].lower() not in _ELEMENTS and not (modules and card[0] in "nN")) or name.lower() in _COMMANDS:
-                raise _refuse(name, place)
-            # Nearly all of a large file is plain elements; only these two can carry a file's name.
-            if "=" in card or "ext" in card.lower():
-                _check_input(card, place)
+            _check_element(card, place, modules)
             continue
         target = _directive(card, place, modules)
         if target is None:
@@ -135,6 +136,20 @@ def _judge(
             raise _refuse(card.split(maxsplit=1)[0], place)
         included.append((place, target, card[:4].lower() == ".lib"))
     return included
+
+
+def _check_element(card: str, place: str, modules: tuple[str, ...]) -> None:
+    name = card.split(maxsplit=1)[0]
+    word = _WORD.match(name)
+    known = card[0].lower() in _ELEMENTS or (modules and card[0] in "nN")
+    if not known or word is None or word.group().lower() in _COMMANDS:
+        raise _refuse(name, place)
+    lower = card.lower()
+    # Nearly all of a large file is plain elements; only these three can carry a file's name or a command.
+    if "=" in lower or "ext" in lower:
+        _check_input(card, place)
+    if "shell" in lower and _SHELL.match(card):
+        raise _refuse("shell", place)
 
 
 def cards(lines: Iterable[str], where: str) -> Iterator[tuple[int, str]]:
