@@ -372,7 +372,38 @@ def test_a_library_holds_its_files_as_they_are_and_what_is_taken_of_them(tmp_pat
     assert (library.cells, library.ports) == (("user",), ("n", "p"))
 
 
+def test_comments_at_line_ends_are_no_ports_and_no_parameters(tmp_path: Path) -> None:
+    header = ".subckt user p $ te w=2\n+ n ; be\n+ x=0.5 ;y=1\n+ z=1,$ last // one"
+    (tmp_path / "user.sub").write_text(".include a.inc $ mine\n" + subcircuit(READ + " // so", header=header))
+    (tmp_path / "a.inc").write_text(".param k=1 ; .model\n")
+    assert load_library(read_choice(PLAIN, "d.toml"), tmp_path).ports == ("p", "n")
+    other = {**PLAIN, "state": {**PLAIN["state"], "parameter": "y"}}
+    assert refusal(tmp_path, other) == (
+        "user.sub:3: expected a parameter 'y' with its default on the .subckt line, found x, z; "
+        "name one of the subcircuit's parameters in device.state"
+    )
+
+
+@pytest.mark.parametrize("mark", [" $", ";", " //"])
+def test_a_comment_at_a_lines_end_hides_nothing(mark: str, tmp_path: Path) -> None:
+    (tmp_path / "user.sub").write_text(subcircuit(f"r1 p n 1{mark} file='secret'", READ))
+    assert refusal(tmp_path, PLAIN) == told("'file='")
+
+
 # --- states in DC analyses
+
+
+def test_a_comment_at_a_lines_end_is_no_state() -> None:
+    text = ".subckt m p n x0=1\nc1 x 0 1 $ ic=3\nc2 y 0 1 ic=x0; of old\n.ic v(x)=1 ; v(y)=2\n.ends ; m"
+    assert held(text, "m", ("p", "n")).split("\n") == [
+        ".subckt m p n x0=1",
+        "c1 x 0 1 $ ic=3",
+        "vheld_c2 y 0 {x0}",
+        "c2 y 0 1 ic=x0; of old",
+        "vheld_x x 0 1",
+        ".ic v(x)=1 ; v(y)=2",
+        ".ends ; m",
+    ]
 
 
 def test_states_are_held_where_they_were_programmed() -> None:

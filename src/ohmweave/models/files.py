@@ -159,7 +159,7 @@ def _taken(
             remedy="include each file and section once",
         )
     open_section, found = "", not section
-    for number, card in cards(texts[path].split("\n"), path):
+    for number, card in cards(texts[path].split("\n"), path, comments=False):
         words = card.split()
         kind = words[0].lower()
         if kind == ".lib" and len(words) == 2 and _target(path, words[1]) not in texts:

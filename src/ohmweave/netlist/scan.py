@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ohmweave.errors import NetlistError
 
-__all__ = ["cards", "scan"]
+__all__ = ["cards", "scan", "without_comment"]
 
 _ELEMENTS = frozenset("rclviegfhbdxqms")
 # These begin like an element, so they are refused by name.
@@ -32,6 +32,8 @@ _INCLUDES = frozenset({".include", ".inc", ".incl"})
 _PATH = re.compile(r"[A-Za-z0-9_./+-]+")
 _UNSAFE = re.compile(r"[^ -~\t]|[`\\]")
 _INPUT_FILE = re.compile(r"\bfile\s*=|\bexternal\b|\bfilesource\b|\blang\s*=", re.IGNORECASE)
+# ``; so``, `` $ so`` and, where it cannot be of a path, `` // so``.
+_ENDING = re.compile(r";|(?<=[\s,])\$|\s//")
 _LONGEST_LINE = 20_000
 _LONGEST_CARD = 2_000_000
 _LARGEST_FILE = 1 << 30
@@ -152,14 +154,20 @@ def _check_element(card: str, place: str, modules: tuple[str, ...]) -> None:
         raise _refuse("shell", place)
 
 
-def cards(lines: Iterable[str], where: str) -> Iterator[tuple[int, str]]:
+def without_comment(line: str) -> str:
+    """A line up to the comment at its end, for what it means; whether it is safe is asked of the whole."""
+    return _ENDING.split(line, maxsplit=1)[0]
+
+
+def cards(lines: Iterable[str], where: str, *, comments: bool = True) -> Iterator[tuple[int, str]]:
     """The cards of a file, each with the number of its first line.
 
-    Continued lines are joined, comments and blank lines dropped.
+    Continued lines are joined, comments on their own lines and blank lines dropped.
 
     Args:
         lines: of the file.
         where: what to call it in messages.
+        comments: whether comments at the ends of lines stay.
 
     Raises:
         NetlistError: what no card may contain, a continuation of nothing, a line that is too long.
@@ -171,13 +179,11 @@ def cards(lines: Iterable[str], where: str) -> Iterator[tuple[int, str]]:
             raise NetlistError(
                 f"expected lines of at most {_LONGEST_LINE} characters", where=f"{where}:{number}", remedy="wrap it"
             )
-        unsafe = _UNSAFE.search(line)
-        if unsafe:
-            raise _refuse(unsafe.group(), f"{where}:{number}")
+        _check_line(line, where, number)
         if not line or line[0] in _COMMENTS:
-            if line[1:2] == "#" or line[1:4].lower() == "ng_":
-                raise _refuse(line[:10], f"{where}:{number}")
             continue
+        if not comments:
+            line = without_comment(line).rstrip(" \t")
         if line[0] == "+":
             if not begun:
                 raise _refuse("+", f"{where}:{number}")
@@ -189,6 +195,14 @@ def cards(lines: Iterable[str], where: str) -> Iterator[tuple[int, str]]:
         begun, parts, length = number, [line], len(line)
     if begun:
         yield begun, " ".join(parts)
+
+
+def _check_line(line: str, where: str, number: int) -> None:
+    unsafe = _UNSAFE.search(line)
+    if unsafe:
+        raise _refuse(unsafe.group(), f"{where}:{number}")
+    if line and line[0] in _COMMENTS and (line[1:2] == "#" or line[1:4].lower() == "ng_"):
+        raise _refuse(line[:10], f"{where}:{number}")
 
 
 def _directive(card: str, place: str, modules: tuple[str, ...]) -> str | None:
