@@ -257,7 +257,19 @@ FILES = {
     ),
     "no end": (
         ".subckt user p n x=1\n" + READ,
-        "user.sub: expected .ends after every .subckt, found none; add it",
+        "user.sub:1: expected .ends after every .subckt, found none; add it",
+    ),
+    "an end too many": (
+        subcircuit(READ) + ".ends\n",
+        "user.sub:5: expected a .subckt before every .ends, found none; remove it",
+    ),
+    "a library without a section": (
+        ".lib tt\n" + subcircuit(READ) + ".endl\n.LIB ff\n" + subcircuit(READ) + ".endl\n",
+        "user.sub:1: expected one section of the library, found none named; name a section: tt, ff",
+    ),
+    "the model within another": (
+        subcircuit(subcircuit(READ), header=".subckt other p n"),
+        "user.sub: expected one .subckt user, found 0 of that name; known are other",
     ),
 }
 ENDINGS = {
@@ -329,6 +341,15 @@ def test_sections_that_double_and_double_again_are_told(tmp_path: Path) -> None:
         "user.sub: expected includes of at most 67108864 characters in all, found more; "
         "include each file and section once"
     )
+
+
+def test_a_subcircuit_that_ends_in_another_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / "user.sub").write_text(subcircuit(READ) + ".include a.inc\n.ends\n")
+    (tmp_path / "a.inc").write_text("* half\n.subckt half p n\n")
+    assert refusal(tmp_path, PLAIN) == "a.inc:2: expected .ends after every .subckt, found none; add it"
+    (tmp_path / "user.sub").write_text(subcircuit(".include a.inc", READ))
+    (tmp_path / "a.inc").write_text("* half\n.ends\n")
+    assert refusal(tmp_path, PLAIN) == "a.inc:2: expected a .subckt before every .ends, found none; remove it"
 
 
 def test_a_cycle_through_several_files_is_told(tmp_path: Path) -> None:

@@ -273,6 +273,12 @@ FILES = {
         ".lib typical",
         ("design.toml: generic.lib: expected the section 'tt', found none of that name; known are ss, typical"),
     ),
+    "the op-amp within another": (
+        "miller.sp",
+        ".subckt Miller",
+        ".subckt outer a b\n.subckt Miller a b\n.ends\n.ends\n.subckt third",
+        ("design.toml: miller.sp: expected one .subckt miller, found 0 of that name; known are outer, third"),
+    ),
     "another port": (
         "miller.sp",
         " IB\n",

@@ -194,6 +194,7 @@ def _ports_with(value: object, unit: str, where: str, remedy: str) -> tuple[tupl
 
 def _subcircuit(choice: OpAmpChoice, headers: tuple[Header, ...]) -> Header:
     """The header of the op-amp's subcircuit, once it is as the design says."""
+    headers = tuple(header for header in headers if not header.inner)
     mine = [header for header in headers if header.name == choice.name.lower()]
     if len(mine) != 1:
         known = sorted({header.name for header in headers})
