@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from ohmweave.circuit import Cell, Foreign, Instance
 from ohmweave.devices.file import model_cell
 from ohmweave.errors import UserError
 from ohmweave.models import load_library, read_choice
@@ -251,6 +252,26 @@ FILES = {
         ".options reltol=0.1\n" + subcircuit(READ),
         "user.sub:1: expected definitions only, found '.options', which would change the whole chip; remove it",
     ),
+    "the chip's own transistors": (
+        ".model nmos45 nmos level=1 vto=0.1\n" + subcircuit(READ),
+        "user.sub:1: expected names unlike those of the chip's own models, found .model nmos45, WHOLE",
+    ),
+    "a bin of the chip's own transistors": (
+        "* below\n.MODEL\n+ PMOS45.1 pmos (level=1)\n" + subcircuit(READ),
+        "user.sub:2: expected names unlike those of the chip's own models, found .model pmos45.1, WHOLE",
+    ),
+    "a function of the simulator's": (
+        ".func tanh(x) {0}\n" + subcircuit(READ),
+        "user.sub:1: expected names unlike those of the simulator's own functions, found .func tanh, WHOLE",
+    ),
+    "a function as a parameter": (
+        ".param k=1 Abs (x)='x' j=2\n" + subcircuit(READ),
+        "user.sub:1: expected names unlike those of the simulator's own functions, found .func abs, WHOLE",
+    ),
+    "the temperature": (
+        ".param k=1 temper=80\n" + subcircuit(READ),
+        "user.sub:1: expected names unlike those of the simulator's own quantities, found .param temper, WHOLE",
+    ),
     "a global net": (
         subcircuit(READ, ".global p"),
         "user.sub:4: expected definitions only, found '.global', which would change the whole chip; remove it",
@@ -273,6 +294,7 @@ FILES = {
     ),
 }
 ENDINGS = {
+    "WHOLE": "which would change the whole chip; rename it, or move it into the model's .subckt",
     "PORTS": "name the ports of the .subckt line in device.ports; only two-terminal devices can be used",
     "PARAMETER": "name one of the subcircuit's parameters in device.state",
     "OUTSIDE": "user.sub:3: /etc/passwd: expected a file inside the netlist's folder, found one outside; "
@@ -409,6 +431,55 @@ def test_comments_at_line_ends_are_no_ports_and_no_parameters(tmp_path: Path) ->
 def test_a_comment_at_a_lines_end_hides_nothing(mark: str, tmp_path: Path) -> None:
     (tmp_path / "user.sub").write_text(subcircuit(f"r1 p n 1{mark} file='secret'", READ))
     assert refusal(tmp_path, PLAIN) == told("'file='")
+
+
+# --- names that a whole chip sees
+
+
+def user_part(folder: Path, name: str, *shared: str) -> Foreign:
+    """A part of a model file of this name, with definitions outside of its subcircuit."""
+    folder.mkdir()
+    text = "\n".join((*shared, subcircuit(READ, header=f".subckt {name} p n x=0.5")))
+    (folder / f"{name}.sub").write_text(text)
+    library = load_library(read_choice({**PLAIN, "file": f"{name}.sub", "name": name}, "d.toml"), folder)
+    return Foreign(name, (("x", "0.5"),), library)
+
+
+def written(*parts: Foreign, **params: float) -> str:
+    placed = tuple(Instance(f"u{k}", part, ("p", "n")) for k, part in enumerate(parts))
+    stream = io.StringIO()
+    write(Cell("chip", ("p", "n"), placed, params), Ngspice(), stream)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "name"),
+    [
+        (".model nch nmos (level=1 vto=0.4)", ".MODEL nch NMOS (level=1 vto=0.5)", ".model nch"),
+        (".param k=1 vth=0.4", ".param vth=0.5", ".param vth"),
+        (".func bend(x) {x}", ".func bend(x) {2*x}", ".func bend"),
+    ],
+)
+def test_two_models_files_define_a_name_alike_or_are_told(one: str, other: str, name: str, tmp_path: Path) -> None:
+    parts = user_part(tmp_path / "a", "mine", one), user_part(tmp_path / "b", "yours", "* other", other)
+    with pytest.raises(UserError) as caught:
+        written(*parts)
+    assert str(caught.value) == (
+        f"yours.sub:2: expected the same {name} as in the other models' files, found another; "
+        "rename it, or move it into the model's .subckt"
+    )
+    same = user_part(tmp_path / "c", "theirs", f"{one.upper()} $ the same")
+    assert "xu1 p n theirs" in written(parts[0], same)
+
+
+def test_a_parameter_of_the_chips_own_cells_is_told(tmp_path: Path) -> None:
+    part = user_part(tmp_path / "a", "mine", ".param k=1 g=2")
+    assert "xu0 p n mine" in written(part)
+    with pytest.raises(UserError) as caught:
+        written(part, g=1e-6)
+    assert str(caught.value) == (
+        "mine.sub:1: expected names unlike those of the chip's own cells, found .param g; rename it"
+    )
 
 
 # --- states in DC analyses

@@ -10,6 +10,7 @@ from pathlib import Path
 from ohmweave.circuit import Library
 from ohmweave.devices.file import ModelChoice
 from ohmweave.errors import NetlistError
+from ohmweave.models.definitions import definitions
 from ohmweave.models.reading import name_below, read_text
 from ohmweave.models.verilog import load_verilog
 from ohmweave.netlist import cards, scan
@@ -66,11 +67,13 @@ class Gathered:
         texts: text of each file by its path relative to the model file's folder.
         entries: path and section of each file that the netlist includes itself.
         headers: the cards that open subcircuits.
+        shared: (kind and name, text, place) of each definition outside of them.
     """
 
     texts: Mapping[str, str]
     entries: tuple[tuple[str, str], ...]
     headers: tuple[Header, ...]
+    shared: tuple[tuple[str, str, str], ...]
 
     def library(self, folder: str, ports: tuple[str, ...]) -> Library:
         """The files below a folder of a netlist's, for the subcircuit with these ports."""
@@ -79,6 +82,7 @@ class Gathered:
             tuple((f"{folder}/{path}", section) for path, section in dict.fromkeys(self.entries)),
             tuple(dict.fromkeys(header.name for header in self.headers)),
             ports,
+            self.shared,
         )
 
 
@@ -92,7 +96,8 @@ def gather(names: Iterable[str], main: Path, folder: Path, section: Callable[[st
         section: tells from a file's name and text which of its sections is taken, none if empty.
 
     Raises:
-        NetlistError: a file that is unsafe, missing, malformed or elsewhere, cards that would change the whole chip.
+        NetlistError: a file that is unsafe, missing, malformed or elsewhere, cards and names that would change the
+            whole chip.
     """
     texts: dict[str, str] = {}
     entries = []
@@ -107,9 +112,14 @@ def gather(names: Iterable[str], main: Path, folder: Path, section: Callable[[st
             )
         scan(path, name, read=partial(_read, main, texts))
         entries.append((inside, section(name, texts[inside])))
-    judged = _judged(entries, texts)
-    headers = (_header(place, card, depth > 0) for place, card, depth in judged if _kind(card) == ".subckt")
-    return Gathered(texts, tuple(entries), tuple(headers))
+    headers: list[Header] = []
+    shared: list[tuple[str, str, str]] = []
+    for place, card, depth in _judged(entries, texts):
+        if _kind(card) == ".subckt":
+            headers.append(_header(place, card, depth > 0))
+        elif not depth:
+            shared.extend(definitions(place, card))
+    return Gathered(texts, tuple(entries), tuple(headers), tuple(shared))
 
 
 def _read(main: Path, texts: dict[str, str], path: Path, where: str) -> list[str]:
