@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from ohmweave.circuit import Cell, Foreign, Instance
 from ohmweave.devices.file import model_cell
 from ohmweave.errors import UserError
 from ohmweave.models import load_library, read_choice
@@ -175,6 +176,21 @@ FILES = {
     "an analysis": (subcircuit(".tran 1n 1u"), told("'.tran'")),
     "a print": (subcircuit(".print dc v(p)"), told("'.print'")),
     "a measurement": (subcircuit(".meas dc y max v(p)"), told("'.meas'")),
+    "another language": (
+        subcircuit("simulator lang=spectre", "ends user", 'mysh shell cmd="touch pwned"', "simulator lang=spice"),
+        told("'simulator'"),
+    ),
+    "an end in Spectre's language": (subcircuit("ends user"), told("'ends'")),
+    "a shell of Spectre's": (subcircuit('mysh shell cmd="touch pwned"'), told("'shell'")),
+    "a shell of Spectre's with nets": (subcircuit('mysh (p n)shell cmd="touch pwned"'), told("'shell'")),
+    "a subcircuit of Spectre's": (subcircuit("subckt dummy (a b)"), told("'subckt'")),
+    "one within of Spectre's": (subcircuit("inline subckt dummy (a b)"), told("'inline'")),
+    "an include of Spectre's": (subcircuit('include "/etc/passwd"'), told("'include'")),
+    "an include without a blank": (subcircuit('include"/etc/passwd"'), told("'include\"/etc/passwd\"'")),
+    "a library of Spectre's": (subcircuit("library pwned"), told("'library'")),
+    "Verilog-A by Spectre": (subcircuit('ahdl_include "pwned.va"'), told("'ahdl_include'")),
+    "a language on a card": (subcircuit("r1 p n 1", "+ lang = spectre"), told("'lang ='")),
+    "a language on a directive": (subcircuit(".param x=1 LANG=spectre"), told("'LANG='")),
     "an include from anywhere": (subcircuit(".include /etc/passwd"), "OUTSIDE"),
     "an include from above": (subcircuit(".include ../secret.sub"), "ABOVE"),
     "an include by variable": (
@@ -236,16 +252,49 @@ FILES = {
         ".options reltol=0.1\n" + subcircuit(READ),
         "user.sub:1: expected definitions only, found '.options', which would change the whole chip; remove it",
     ),
+    "the chip's own transistors": (
+        ".model nmos45 nmos level=1 vto=0.1\n" + subcircuit(READ),
+        "user.sub:1: expected names unlike those of the chip's own models, found .model nmos45, WHOLE",
+    ),
+    "a bin of the chip's own transistors": (
+        "* below\n.MODEL\n+ PMOS45.1 pmos (level=1)\n" + subcircuit(READ),
+        "user.sub:2: expected names unlike those of the chip's own models, found .model pmos45.1, WHOLE",
+    ),
+    "a function of the simulator's": (
+        ".func tanh(x) {0}\n" + subcircuit(READ),
+        "user.sub:1: expected names unlike those of the simulator's own functions, found .func tanh, WHOLE",
+    ),
+    "a function as a parameter": (
+        ".param k=1 Abs (x)='x' j=2\n" + subcircuit(READ),
+        "user.sub:1: expected names unlike those of the simulator's own functions, found .func abs, WHOLE",
+    ),
+    "the temperature": (
+        ".param k=1 temper=80\n" + subcircuit(READ),
+        "user.sub:1: expected names unlike those of the simulator's own quantities, found .param temper, WHOLE",
+    ),
     "a global net": (
         subcircuit(READ, ".global p"),
         "user.sub:4: expected definitions only, found '.global', which would change the whole chip; remove it",
     ),
     "no end": (
         ".subckt user p n x=1\n" + READ,
-        "user.sub: expected .ends after every .subckt, found none; add it",
+        "user.sub:1: expected .ends after every .subckt, found none; add it",
+    ),
+    "an end too many": (
+        subcircuit(READ) + ".ends\n",
+        "user.sub:5: expected a .subckt before every .ends, found none; remove it",
+    ),
+    "a library without a section": (
+        ".lib tt\n" + subcircuit(READ) + ".endl\n.LIB ff\n" + subcircuit(READ) + ".endl\n",
+        "user.sub:1: expected one section of the library, found none named; name a section: tt, ff",
+    ),
+    "the model within another": (
+        subcircuit(subcircuit(READ), header=".subckt other p n"),
+        "user.sub: expected one .subckt user, found 0 of that name; known are other",
     ),
 }
 ENDINGS = {
+    "WHOLE": "which would change the whole chip; rename it, or move it into the model's .subckt",
     "PORTS": "name the ports of the .subckt line in device.ports; only two-terminal devices can be used",
     "PARAMETER": "name one of the subcircuit's parameters in device.state",
     "OUTSIDE": "user.sub:3: /etc/passwd: expected a file inside the netlist's folder, found one outside; "
@@ -316,6 +365,15 @@ def test_sections_that_double_and_double_again_are_told(tmp_path: Path) -> None:
     )
 
 
+def test_a_subcircuit_that_ends_in_another_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / "user.sub").write_text(subcircuit(READ) + ".include a.inc\n.ends\n")
+    (tmp_path / "a.inc").write_text("* half\n.subckt half p n\n")
+    assert refusal(tmp_path, PLAIN) == "a.inc:2: expected .ends after every .subckt, found none; add it"
+    (tmp_path / "user.sub").write_text(subcircuit(".include a.inc", READ))
+    (tmp_path / "a.inc").write_text("* half\n.ends\n")
+    assert refusal(tmp_path, PLAIN) == "a.inc:2: expected a .subckt before every .ends, found none; remove it"
+
+
 def test_a_cycle_through_several_files_is_told(tmp_path: Path) -> None:
     for name, target in (("user", "a"), ("a", "b"), ("b", "a")):
         (tmp_path / f"{name}.sub").write_text(f".include {target}.sub\n")
@@ -357,7 +415,87 @@ def test_a_library_holds_its_files_as_they_are_and_what_is_taken_of_them(tmp_pat
     assert (library.cells, library.ports) == (("user",), ("n", "p"))
 
 
+def test_comments_at_line_ends_are_no_ports_and_no_parameters(tmp_path: Path) -> None:
+    header = ".subckt user p $ te w=2\n+ n ; be\n+ x=0.5 ;y=1\n+ z=1,$ last // one"
+    (tmp_path / "user.sub").write_text(".include a.inc $ mine\n" + subcircuit(READ + " // so", header=header))
+    (tmp_path / "a.inc").write_text(".param k=1 ; .model\n")
+    assert load_library(read_choice(PLAIN, "d.toml"), tmp_path).ports == ("p", "n")
+    other = {**PLAIN, "state": {**PLAIN["state"], "parameter": "y"}}
+    assert refusal(tmp_path, other) == (
+        "user.sub:3: expected a parameter 'y' with its default on the .subckt line, found x, z; "
+        "name one of the subcircuit's parameters in device.state"
+    )
+
+
+@pytest.mark.parametrize("mark", [" $", ";", " //"])
+def test_a_comment_at_a_lines_end_hides_nothing(mark: str, tmp_path: Path) -> None:
+    (tmp_path / "user.sub").write_text(subcircuit(f"r1 p n 1{mark} file='secret'", READ))
+    assert refusal(tmp_path, PLAIN) == told("'file='")
+
+
+# --- names that a whole chip sees
+
+
+def user_part(folder: Path, name: str, *shared: str) -> Foreign:
+    """A part of a model file of this name, with definitions outside of its subcircuit."""
+    folder.mkdir()
+    text = "\n".join((*shared, subcircuit(READ, header=f".subckt {name} p n x=0.5")))
+    (folder / f"{name}.sub").write_text(text)
+    library = load_library(read_choice({**PLAIN, "file": f"{name}.sub", "name": name}, "d.toml"), folder)
+    return Foreign(name, (("x", "0.5"),), library)
+
+
+def written(*parts: Foreign, **params: float) -> str:
+    placed = tuple(Instance(f"u{k}", part, ("p", "n")) for k, part in enumerate(parts))
+    stream = io.StringIO()
+    write(Cell("chip", ("p", "n"), placed, params), Ngspice(), stream)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "name"),
+    [
+        (".model nch nmos (level=1 vto=0.4)", ".MODEL nch NMOS (level=1 vto=0.5)", ".model nch"),
+        (".param k=1 vth=0.4", ".param vth=0.5", ".param vth"),
+        (".func bend(x) {x}", ".func bend(x) {2*x}", ".func bend"),
+    ],
+)
+def test_two_models_files_define_a_name_alike_or_are_told(one: str, other: str, name: str, tmp_path: Path) -> None:
+    parts = user_part(tmp_path / "a", "mine", one), user_part(tmp_path / "b", "yours", "* other", other)
+    with pytest.raises(UserError) as caught:
+        written(*parts)
+    assert str(caught.value) == (
+        f"yours.sub:2: expected the same {name} as in the other models' files, found another; "
+        "rename it, or move it into the model's .subckt"
+    )
+    same = user_part(tmp_path / "c", "theirs", f"{one.upper()} $ the same")
+    assert "xu1 p n theirs" in written(parts[0], same)
+
+
+def test_a_parameter_of_the_chips_own_cells_is_told(tmp_path: Path) -> None:
+    part = user_part(tmp_path / "a", "mine", ".param k=1 g=2")
+    assert "xu0 p n mine" in written(part)
+    with pytest.raises(UserError) as caught:
+        written(part, g=1e-6)
+    assert str(caught.value) == (
+        "mine.sub:1: expected names unlike those of the chip's own cells, found .param g; rename it"
+    )
+
+
 # --- states in DC analyses
+
+
+def test_a_comment_at_a_lines_end_is_no_state() -> None:
+    text = ".subckt m p n x0=1\nc1 x 0 1 $ ic=3\nc2 y 0 1 ic=x0; of old\n.ic v(x)=1 ; v(y)=2\n.ends ; m"
+    assert held(text, "m", ("p", "n")).split("\n") == [
+        ".subckt m p n x0=1",
+        "c1 x 0 1 $ ic=3",
+        "vheld_c2 y 0 {x0}",
+        "c2 y 0 1 ic=x0; of old",
+        "vheld_x x 0 1",
+        ".ic v(x)=1 ; v(y)=2",
+        ".ends ; m",
+    ]
 
 
 def test_states_are_held_where_they_were_programmed() -> None:

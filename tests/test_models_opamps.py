@@ -204,6 +204,13 @@ TABLES = {
             'write supplies = { vdd = "0.55 V", vss = "-0.55 V" }'
         ),
     ),
+    'supplies = { avdd = "0.55 V", avss = "-0.75 V" }\n': (
+        'supplies = { avdd = "1.1 V", avss = "0 V" }\n',
+        (
+            "d.toml: opamp.supplies: expected one supply below 0 V and one above, found avdd = 1.1 V and avss = 0 V; "
+            "signals lie around ground: write vdd = 0.55 V, vss = -0.55 V"
+        ),
+    ),
     'bias = { ib = "5 uA" }': (
         'bias = { ib = "5 uV" }',
         ("d.toml: opamp.bias: expected a value in A, found '5 uV'; write it like \"1 A\""),
@@ -273,6 +280,12 @@ FILES = {
         ".lib typical",
         ("design.toml: generic.lib: expected the section 'tt', found none of that name; known are ss, typical"),
     ),
+    "the op-amp within another": (
+        "miller.sp",
+        ".subckt Miller",
+        ".subckt outer a b\n.subckt Miller a b\n.ends\n.ends\n.subckt third",
+        ("design.toml: miller.sp: expected one .subckt miller, found 0 of that name; known are outer, third"),
+    ),
     "another port": (
         "miller.sp",
         " IB\n",
@@ -324,6 +337,20 @@ SPICE = {
         ".model other",
         "miller.sp: miller: expected an op-amp that ngspice can measure, found: ",
     ),
+    "one of little gain": (
+        "miller.sp",
+        "cc z",
+        "rl OUT 0 100\ncc z",
+        "miller.sp: miller: expected an op-amp with a gain of at least 10, found 4.3; "
+        "mend the subcircuit, its supplies and its bias\n",
+    ),
+    "one with its inputs exchanged": (
+        "miller.sp",
+        "m1 n1 INN tail AVSS nch w=1u l=0.5u\nm2 n2 INP",
+        "m1 n1 INP tail AVSS nch w=1u l=0.5u\nm2 n2 INN",
+        "miller.sp: miller: expected an op-amp that ngspice can measure, found: "
+        "expected an output that sinks and sources current at 0 V, found 0.0004",
+    ),
     "one that gives no current": (
         "miller.sp",
         "m6 ",
@@ -342,7 +369,7 @@ def test_what_is_no_opamp_is_told(case: str, desk: Path, ngspice: str, ohmweave:
     (desk / name).write_text((HERE / name).read_text().replace(old, new, 1))
     done = ohmweave("characterize", "design.toml")
     assert done.code == 2
-    assert done.err.startswith(f"error: {message}")
+    assert done.err.startswith(f"error: {message}"), done.err
 
 
 OPTIONS = {

@@ -188,6 +188,7 @@ class Library:
             the whole file is meant.
         cells: names of the subcircuits that they define, in lower case.
         ports: the model's ports, in the order of the file.
+        shared: (kind and name, text, place) of each definition of theirs that a whole netlist sees.
 
     Raises:
         ValueError: a path or a section that a netlist could not hold as it is, a path that leads elsewhere.
@@ -197,6 +198,7 @@ class Library:
     entries: tuple[tuple[str, str], ...]
     cells: tuple[str, ...]
     ports: tuple[str, ...]
+    shared: tuple[tuple[str, str, str], ...] = field(default=(), compare=False, repr=False)
 
     def __post_init__(self) -> None:
         # Netlists name them without quotes: any other character could end the line.

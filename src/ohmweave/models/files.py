@@ -10,6 +10,7 @@ from pathlib import Path
 from ohmweave.circuit import Library
 from ohmweave.devices.file import ModelChoice
 from ohmweave.errors import NetlistError
+from ohmweave.models.definitions import definitions
 from ohmweave.models.reading import name_below, read_text
 from ohmweave.models.verilog import load_verilog
 from ohmweave.netlist import cards, scan
@@ -28,12 +29,13 @@ _FOR_ALL = frozenset({".option", ".options", ".global"})
 
 @dataclass(frozen=True)
 class Header:
-    """The card that opens a subcircuit, its words in lower case."""
+    """The card that opens a subcircuit, its words in lower case, and whether it stands within another one."""
 
     place: str
     name: str
     ports: tuple[str, ...]
     params: tuple[str, ...]
+    inner: bool
 
 
 def load_library(choice: ModelChoice, folder: Path) -> Library:
@@ -65,11 +67,13 @@ class Gathered:
         texts: text of each file by its path relative to the model file's folder.
         entries: path and section of each file that the netlist includes itself.
         headers: the cards that open subcircuits.
+        shared: (kind and name, text, place) of each definition outside of them.
     """
 
     texts: Mapping[str, str]
     entries: tuple[tuple[str, str], ...]
     headers: tuple[Header, ...]
+    shared: tuple[tuple[str, str, str], ...]
 
     def library(self, folder: str, ports: tuple[str, ...]) -> Library:
         """The files below a folder of a netlist's, for the subcircuit with these ports."""
@@ -78,6 +82,7 @@ class Gathered:
             tuple((f"{folder}/{path}", section) for path, section in dict.fromkeys(self.entries)),
             tuple(dict.fromkeys(header.name for header in self.headers)),
             ports,
+            self.shared,
         )
 
 
@@ -91,7 +96,8 @@ def gather(names: Iterable[str], main: Path, folder: Path, section: Callable[[st
         section: tells from a file's name and text which of its sections is taken, none if empty.
 
     Raises:
-        NetlistError: a file that is unsafe, missing, malformed or elsewhere, cards that would change the whole chip.
+        NetlistError: a file that is unsafe, missing, malformed or elsewhere, cards and names that would change the
+            whole chip.
     """
     texts: dict[str, str] = {}
     entries = []
@@ -106,8 +112,14 @@ def gather(names: Iterable[str], main: Path, folder: Path, section: Callable[[st
             )
         scan(path, name, read=partial(_read, main, texts))
         entries.append((inside, section(name, texts[inside])))
-    headers = [_header(place, card) for place, card in _judged(entries, texts) if _kind(card) == ".subckt"]
-    return Gathered(texts, tuple(entries), tuple(headers))
+    headers: list[Header] = []
+    shared: list[tuple[str, str, str]] = []
+    for place, card, depth in _judged(entries, texts):
+        if _kind(card) == ".subckt":
+            headers.append(_header(place, card, depth > 0))
+        elif not depth:
+            shared.extend(definitions(place, card))
+    return Gathered(texts, tuple(entries), tuple(headers), tuple(shared))
 
 
 def _read(main: Path, texts: dict[str, str], path: Path, where: str) -> list[str]:
@@ -117,28 +129,29 @@ def _read(main: Path, texts: dict[str, str], path: Path, where: str) -> list[str
     return text.split("\n")
 
 
-def _judged(entries: list[tuple[str, str]], texts: dict[str, str]) -> Iterator[tuple[str, str]]:
-    """Every card that a netlist takes of the files; outside of subcircuits only definitions are let through."""
+def _judged(entries: list[tuple[str, str]], texts: dict[str, str]) -> Iterator[tuple[str, str, int]]:
+    """Every card that a netlist takes of the files, and how many subcircuits it stands in.
+
+    Outside of subcircuits only definitions are let through.
+    """
     depth, taken = 0, Counter[str]()
     for path, section in dict.fromkeys(entries):
         for place, card in _taken(path, section, texts, taken, ()):
             kind = _kind(card)
-            depth += (kind == ".subckt") - (kind == ".ends")
             if kind in _FOR_ALL:
                 raise NetlistError(
                     f"expected definitions only, found {kind!r}, which would change the whole chip",
                     where=place,
                     remedy="remove it",
                 )
-            if depth <= 0 and kind not in _OUTSIDE:
+            if not depth and kind not in _OUTSIDE:
                 raise NetlistError(
                     f"expected definitions only, found {card.split()[0]!r} outside of a subcircuit",
                     where=place,
                     remedy="move it into the model's .subckt or remove it",
                 )
-            yield place, card
-    if depth:
-        raise NetlistError("expected .ends after every .subckt, found none", where=path, remedy="add it")
+            yield place, card, depth
+            depth += (kind == ".subckt") - (kind == ".ends")
 
 
 def _taken(
@@ -158,39 +171,71 @@ def _taken(
             where=path,
             remedy="include each file and section once",
         )
+    for place, card in _whole_cells(_own(path, section, texts)):
+        words = card.split()
+        if words[0].lower() not in {".include", ".inc", ".incl", ".lib"}:
+            yield place, card
+            continue
+        target = _target(path, words[1])
+        if target not in texts:
+            raise NetlistError(
+                f"expected an include of a file beside the model or below, found {words[1]!r}",
+                where=place,
+                remedy="write its path relative to the file that includes it",
+            )
+        yield from _taken(target, words[2] if len(words) > 2 else "", texts, taken, (*above, (path, section)))
+
+
+def _own(path: str, section: str, texts: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """The cards of a file, or of a section of it, with their places."""
     open_section, found = "", not section
-    for number, card in cards(texts[path].split("\n"), path):
+    for number, card in cards(texts[path].split("\n"), path, comments=False):
         words = card.split()
         kind = words[0].lower()
         if kind == ".lib" and len(words) == 2 and _target(path, words[1]) not in texts:
+            if not section:
+                raise NetlistError(
+                    "expected one section of the library, found none named",
+                    where=f"{path}:{number}",
+                    remedy=f"name a section: {', '.join(dict.fromkeys(_sections(texts[path])))}",
+                )
             open_section = words[1].lower()
             found = found or open_section == section.lower()
         elif kind == ".endl":
             open_section = ""
-        elif section and open_section != section.lower():
-            continue
-        elif kind in {".include", ".inc", ".incl", ".lib"}:
-            target = _target(path, words[1])
-            if target not in texts:
-                raise NetlistError(
-                    f"expected an include of a file beside the model or below, found {words[1]!r}",
-                    where=f"{path}:{number}",
-                    remedy="write its path relative to the file that includes it",
-                )
-            yield from _taken(target, words[2] if len(words) > 2 else "", texts, taken, (*above, (path, section)))
-        else:
+        elif not section or open_section == section.lower():
             yield f"{path}:{number}", card
     if not found:
         raise _no_section(path, section, texts[path])
 
 
+def _whole_cells(own: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """The same cards, once every subcircuit ends in the file and the section that it begins in."""
+    begun: list[str] = []
+    for place, card in own:
+        kind = _kind(card)
+        if kind == ".ends" and not begun:
+            raise NetlistError("expected a .subckt before every .ends, found none", where=place, remedy="remove it")
+        if kind == ".subckt":
+            begun.append(place)
+        elif kind == ".ends":
+            begun.pop()
+        yield place, card
+    if begun:
+        raise NetlistError("expected .ends after every .subckt, found none", where=begun[-1], remedy="add it")
+
+
 def _no_section(path: str, section: str, text: str) -> NetlistError:
-    sections = re.findall(r"^\s*\.lib\s+([A-Za-z]\w*)\s*$", text, re.IGNORECASE | re.MULTILINE)
+    sections = _sections(text)
     return NetlistError(
         f"expected the section {section!r}, found none of that name",
         where=path,
         remedy=nearest(section, sections) if sections else "leave out section: the file has none",
     )
+
+
+def _sections(text: str) -> list[str]:
+    return re.findall(r"^\s*\.lib\s+([A-Za-z]\w*)\s*$", text, re.IGNORECASE | re.MULTILINE)
 
 
 def _target(path: str, word: str) -> str:
@@ -208,7 +253,7 @@ def _kind(card: str) -> str:
     return card.split(maxsplit=1)[0].lower()
 
 
-def _header(place: str, card: str) -> Header:
+def _header(place: str, card: str, inner: bool) -> Header:
     words = re.sub(r"\s*=\s*", "=", card.lower()).replace("params:", " ").split()
     ports = [word for word in words[2:] if "=" not in word]
     return Header(
@@ -216,11 +261,13 @@ def _header(place: str, card: str) -> Header:
         words[1] if len(words) > 1 else "",
         tuple(ports),
         tuple(word.split("=")[0] for word in words[2:] if "=" in word),
+        inner,
     )
 
 
 def _model(choice: ModelChoice, headers: list[Header], file: str) -> Header:
     """The header of the device's subcircuit, once it is as the design says."""
+    headers = [header for header in headers if not header.inner]
     mine = [header for header in headers if header.name == choice.name.lower()]
     if len(mine) != 1:
         known = sorted({header.name for header in headers})

@@ -15,7 +15,7 @@ from ohmweave.models.choice import read_include, read_quantity, read_text_key
 from ohmweave.models.files import Header, gather
 from ohmweave.models.reading import name_below
 from ohmweave.registry import nearest
-from ohmweave.units import parse_quantity
+from ohmweave.units import format_quantity, parse_quantity
 
 __all__ = [
     "OPAMP_FOLDER", "load_opamp", "load_opamp_library", "opamp_path", "read_opamp_choice", "write_opamp",
@@ -44,13 +44,7 @@ def read_opamp_choice(table: Mapping[str, Any], where: str) -> OpAmpChoice:
     for key in table:
         if key not in _KEYS:
             raise DesignError(f"unknown key {key!r}", where=f"{where}: [opamp]", remedy=nearest(key, _KEYS))
-    supplies = _ports_with(table.get("supplies", {}), "V", f"{where}: opamp.supplies", _SUPPLIES)
-    if len(supplies) != 2 or supplies[0][1] == supplies[1][1]:
-        raise DesignError(
-            f"expected two supply ports at different voltages, found {table.get('supplies') or 'none'}",
-            where=f"{where}: opamp.supplies",
-            remedy=_SUPPLIES,
-        )
+    supplies = _supplies(table, where)
     ports = _signals(table.get("ports"), where)
     bias = _ports_with(table.get("bias", {}), "A", f"{where}: opamp.bias", 'write bias = { ib = "5 uA" }')
     named = [port.lower() for port in (*ports, *(port for port, _ in (*supplies, *bias)))]
@@ -66,7 +60,7 @@ def read_opamp_choice(table: Mapping[str, Any], where: str) -> OpAmpChoice:
         file=read_text_key(table, "file", None, place, ""),
         name=read_text_key(table, "name", _NAME, place, "give the name of a subcircuit of the file"),
         ports=ports,
-        supplies=(supplies[0], supplies[1]),
+        supplies=supplies,
         bias=bias,
         section=section,
         include=read_include(table.get("include", []), place),
@@ -170,6 +164,26 @@ def _require_fresh(choice: OpAmpChoice, library: Library, figures: OpAmpFigures,
         raise DesignError("expected finite figures, and a swing around 0 V", where=where, remedy=remedy)
 
 
+def _supplies(table: Mapping[str, Any], where: str) -> tuple[tuple[str, float], tuple[str, float]]:
+    """The two supply ports with their voltages, one below ground and one above."""
+    supplies = _ports_with(table.get("supplies", {}), "V", f"{where}: opamp.supplies", _SUPPLIES)
+    if len(supplies) != 2 or supplies[0][1] == supplies[1][1]:
+        raise DesignError(
+            f"expected two supply ports at different voltages, found {table.get('supplies') or 'none'}",
+            where=f"{where}: opamp.supplies",
+            remedy=_SUPPLIES,
+        )
+    (one, v_one), (two, v_two) = supplies
+    if not min(v_one, v_two) < 0.0 < max(v_one, v_two):
+        raise DesignError(
+            "expected one supply below 0 V and one above, found "
+            f"{one} = {format_quantity(v_one, 'V')} and {two} = {format_quantity(v_two, 'V')}",
+            where=f"{where}: opamp.supplies",
+            remedy="signals lie around ground: write vdd = 0.55 V, vss = -0.55 V",
+        )
+    return supplies[0], supplies[1]
+
+
 def _signals(value: object, where: str) -> tuple[str, str, str]:
     right = isinstance(value, list) and all(isinstance(port, str) and _PORT.fullmatch(port) for port in value)
     if not right or not isinstance(value, list) or len(value) != 3:
@@ -194,6 +208,7 @@ def _ports_with(value: object, unit: str, where: str, remedy: str) -> tuple[tupl
 
 def _subcircuit(choice: OpAmpChoice, headers: tuple[Header, ...]) -> Header:
     """The header of the op-amp's subcircuit, once it is as the design says."""
+    headers = tuple(header for header in headers if not header.inner)
     mine = [header for header in headers if header.name == choice.name.lower()]
     if len(mine) != 1:
         known = sorted({header.name for header in headers})

@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ohmweave.netlist.scan import without_comment
+
 __all__ = ["held"]
 
 _VALUE = r"\s*=\s*([-+]?\{[^}]*\}|'[^']*'|\S+)"
@@ -43,7 +45,7 @@ def held(text: str, model: str, ports: tuple[str, ...]) -> str:
     sources: dict[int, list[str]] = {}
     done: set[tuple[tuple[str, ...], frozenset[str]]] = set()
     # A capacitor's own value goes before that of its net.
-    for state in sorted(_states(lines), key=lambda each: each.name.startswith(".")):
+    for state in sorted(_states([without_comment(line) for line in lines]), key=lambda each: each.name.startswith(".")):
         nets = frozenset(net.lower() for net in state.nets)
         if (state.scope, nets) in done or (state.scope[-1:] == (model.lower(),) and nets & skipped):
             continue

@@ -40,12 +40,14 @@ def write(cell: Cell, dialect: Dialect, stream: TextIO, *, names: Mapping[str, s
     Raises:
         ValueError: a circuit that cannot be written as it stands: two different cells of one name, an
             unsafe net, a wrong number of nets, a value that is not finite.
-        NetlistError: a model file that defines a subcircuit of a name that the circuit has too.
+        NetlistError: a model file that defines a subcircuit or a parameter of a name that the circuit has too, or
+            another's model, function or parameter otherwise.
     """
     cells = written_cells(cell, dialect)
     taken = {each.name for each in cells}
     foreign = foreign_parts(cell)
     _check_names(taken, foreign)
+    _check_shared({name for each in cells for name in each.params}, foreign)
     put = _Lines(stream)
     put(dialect.comment(f"ohmweave netlist of {cell.name} for {dialect.name}: {len(cells)} cells, {cell.name} last"))
     put(dialect.comment("SI units; net 0 is ground; include this file and place the last cell"))
@@ -131,6 +133,29 @@ def _check_names(taken: Iterable[str], foreign: tuple[Foreign, ...]) -> None:
                     f"expected names unlike those of the chip's own cells, found .subckt {name}",
                     where=part.library.entries[-1][0],
                     remedy="rename it",
+                )
+
+
+def _check_shared(parameters: set[str], foreign: tuple[Foreign, ...]) -> None:
+    """What model files define for the whole netlist is nothing of our cells', and the same in all of them."""
+    owners: dict[str, list[str]] = {}
+    for library in dict.fromkeys(part.library for part in foreign):
+        texts: dict[str, list[str]] = {}
+        for name, text, _ in library.shared:
+            texts.setdefault(name, []).append(text)
+        for name, _, place in library.shared:
+            # A global parameter goes before a cell's own in HSPICE.
+            if name.startswith(".param ") and name.split()[1] in parameters:
+                raise NetlistError(
+                    f"expected names unlike those of the chip's own cells, found {name}",
+                    where=place,
+                    remedy="rename it",
+                )
+            if owners.setdefault(name, texts[name]) != texts[name]:
+                raise NetlistError(
+                    f"expected the same {name} as in the other models' files, found another",
+                    where=place,
+                    remedy="rename it, or move it into the model's .subckt",
                 )
 
 

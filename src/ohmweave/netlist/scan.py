@@ -12,11 +12,17 @@ from pathlib import Path
 
 from ohmweave.errors import NetlistError
 
-__all__ = ["cards", "scan"]
+__all__ = ["cards", "scan", "without_comment"]
 
 _ELEMENTS = frozenset("rclviegfhbdxqms")
 # These begin like an element, so they are refused by name.
-_COMMANDS = frozenset({"shell", "system", "source", "codemodel", "exec", "edit", "set", "load", "echo"})
+# The second line is Spectre's own language, which may begin in the midst of SPICE's.
+_COMMANDS = frozenset({
+    "shell", "system", "source", "codemodel", "exec", "edit", "set", "load", "echo",
+    "simulator", "include", "library", "ahdl_include", "ends", "subckt", "inline",
+})  # fmt: skip
+_WORD = re.compile(r"[^\s\"'(=]*")
+_SHELL = re.compile(r"[^\s(]+(?:\s+|\s*\([^)]*\)\s*)shell(?![\w.])", re.IGNORECASE)
 _PLAIN = frozenset({".subckt", ".ends", ".param", ".func", ".ic", ".nodeset", ".endl", ".global", ".end"})
 _MODELS = frozenset({"r", "c", "l", "d", "npn", "pnp", "nmos", "pmos", "vdmos", "njf", "pjf", "sw", "csw"})
 _OPTIONS = frozenset(
@@ -25,7 +31,9 @@ _OPTIONS = frozenset(
 _INCLUDES = frozenset({".include", ".inc", ".incl"})
 _PATH = re.compile(r"[A-Za-z0-9_./+-]+")
 _UNSAFE = re.compile(r"[^ -~\t]|[`\\]")
-_INPUT_FILE = re.compile(r"\bfile\s*=|\bexternal\b|\bfilesource\b", re.IGNORECASE)
+_INPUT_FILE = re.compile(r"\bfile\s*=|\bexternal\b|\bfilesource\b|\blang\s*=", re.IGNORECASE)
+# ``; so``, `` $ so`` and, where it cannot be of a path, `` // so``.
+_ENDING = re.compile(r";|(?<=[\s,])\$|\s//")
 _LONGEST_LINE = 20_000
 _LONGEST_CARD = 2_000_000
 _LARGEST_FILE = 1 << 30
@@ -121,12 +129,7 @@ def _judge(
     for number, card in cards(lines, where):
         place = f"{where}:{number}"
         if card[0] != ".":
-            name = card.split(maxsplit=1)[0]
-            if (card[0].lower() not in _ELEMENTS and not (modules and card[0] in "nN")) or name.lower() in _COMMANDS:
-                raise _refuse(name, place)
-            # Nearly all of a large file is plain elements; only these two can carry a file's name.
-            if "=" in card or "ext" in card.lower():
-                _check_input(card, place)
+            _check_element(card, place, modules)
             continue
         target = _directive(card, place, modules)
         if target is None:
@@ -137,14 +140,34 @@ def _judge(
     return included
 
 
-def cards(lines: Iterable[str], where: str) -> Iterator[tuple[int, str]]:
+def _check_element(card: str, place: str, modules: tuple[str, ...]) -> None:
+    name = card.split(maxsplit=1)[0]
+    word = _WORD.match(name)
+    known = card[0].lower() in _ELEMENTS or (modules and card[0] in "nN")
+    if not known or word is None or word.group().lower() in _COMMANDS:
+        raise _refuse(name, place)
+    lower = card.lower()
+    # Nearly all of a large file is plain elements; only these three can carry a file's name or a command.
+    if "=" in lower or "ext" in lower:
+        _check_input(card, place)
+    if "shell" in lower and _SHELL.match(card):
+        raise _refuse("shell", place)
+
+
+def without_comment(line: str) -> str:
+    """A line up to the comment at its end, for what it means; whether it is safe is asked of the whole."""
+    return _ENDING.split(line, maxsplit=1)[0]
+
+
+def cards(lines: Iterable[str], where: str, *, comments: bool = True) -> Iterator[tuple[int, str]]:
     """The cards of a file, each with the number of its first line.
 
-    Continued lines are joined, comments and blank lines dropped.
+    Continued lines are joined, comments on their own lines and blank lines dropped.
 
     Args:
         lines: of the file.
         where: what to call it in messages.
+        comments: whether comments at the ends of lines stay.
 
     Raises:
         NetlistError: what no card may contain, a continuation of nothing, a line that is too long.
@@ -156,13 +179,11 @@ def cards(lines: Iterable[str], where: str) -> Iterator[tuple[int, str]]:
             raise NetlistError(
                 f"expected lines of at most {_LONGEST_LINE} characters", where=f"{where}:{number}", remedy="wrap it"
             )
-        unsafe = _UNSAFE.search(line)
-        if unsafe:
-            raise _refuse(unsafe.group(), f"{where}:{number}")
+        _check_line(line, where, number)
         if not line or line[0] in _COMMENTS:
-            if line[1:2] == "#" or line[1:4].lower() == "ng_":
-                raise _refuse(line[:10], f"{where}:{number}")
             continue
+        if not comments:
+            line = without_comment(line).rstrip(" \t")
         if line[0] == "+":
             if not begun:
                 raise _refuse("+", f"{where}:{number}")
@@ -174,6 +195,14 @@ def cards(lines: Iterable[str], where: str) -> Iterator[tuple[int, str]]:
         begun, parts, length = number, [line], len(line)
     if begun:
         yield begun, " ".join(parts)
+
+
+def _check_line(line: str, where: str, number: int) -> None:
+    unsafe = _UNSAFE.search(line)
+    if unsafe:
+        raise _refuse(unsafe.group(), f"{where}:{number}")
+    if line and line[0] in _COMMENTS and (line[1:2] == "#" or line[1:4].lower() == "ng_"):
+        raise _refuse(line[:10], f"{where}:{number}")
 
 
 def _directive(card: str, place: str, modules: tuple[str, ...]) -> str | None:

@@ -17,6 +17,9 @@ from ohmweave.simulate.ngspice import NgspiceSimulator
 
 __all__ = ["CharacterizedOpAmp", "characterize_known", "characterize_opamp_file", "measure"]
 
+# With less, a loop's virtual ground is none: stages would divide by what they should amplify.
+_LEAST_GAIN = 10.0
+
 
 @dataclass(frozen=True, eq=False)
 class CharacterizedOpAmp:
@@ -105,6 +108,12 @@ def characterize_opamp_file(
             where=f"{choice.file}: {choice.name}",
             remedy=error.remedy or "mend the subcircuit, its supplies and its bias",
         ) from error
+    if not figures.gain >= _LEAST_GAIN:
+        raise NetlistError(
+            f"expected an op-amp with a gain of at least {_LEAST_GAIN:g}, found {figures.gain:.3g}",
+            where=f"{choice.file}: {choice.name}",
+            remedy="mend the subcircuit, its supplies and its bias",
+        )
     return _written(choice.name, figures, opamp_path(choice, path.parent), engine)
 
 
