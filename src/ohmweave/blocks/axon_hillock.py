@@ -15,8 +15,8 @@ __all__ = ["AxonHillock"]
 # Channels, m: widths, and lengths of the slow and the fast inverter, of current sources, of the reset's switch.
 _WIDTH, _SLOW, _FAST, _SOURCE, _SWITCH = 0.12e-6, 0.5e-6, 0.1e-6, 1e-6, 0.15e-6
 _SOURCE_INVERSION = 0.5
-# Measured in ngspice (tests/contract/test_neurons.py): charges of the rise and of the spike over C_f S, the leak's share
-# while spiking, the inverters' delay in a cycle, s.
+# Measured in ngspice (tests/contract/test_neurons.py): charges of the rise and of the spike over C_f S, the share of
+# the leak while spiking, and the inverters' delay in a cycle, s.
 _RISE, _FALL, _LEAK_SHARE, _DELAY = 1.0414, 0.993, 0.9936, 8.5e-9
 _LEAKING = 0.95
 _THERMAL_VOLTAGE = 1.380649e-23 * 300.15 / 1.602176634e-19
