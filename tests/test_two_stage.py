@@ -2,8 +2,10 @@
 
 import dataclasses
 import io
+import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -153,6 +155,33 @@ def test_figures_survive_their_file(tmp_path: Path) -> None:
     figures.save(tmp_path / "figures.json")
     assert OpAmpFigures.load(tmp_path / "figures.json") == figures
     assert {name for name, _, _ in figures.rows()} <= {field.name for field in dataclasses.fields(figures)}
+
+
+DAMAGED: dict[str, dict[str, Any]] = {
+    "ValueError: gain = 'high' is no number": {"gain": "high"},
+    "ValueError: gain = None is no number": {"gain": None},
+    "ValueError: offset = nan is not finite": {"offset": float("nan")},
+    "ValueError: r_out = 0 is not above 0": {"r_out": 0},
+    "ValueError: gain = -3.0 is not above 0": {"gain": -3.0},
+    "ValueError: curves: r_out = 0.0 is not above 0": {"curves": {"r_out": 0.0}},
+    "ValueError: curves: alone = True is no number": {"curves": {"currents": {"alone": True, "limited": 0.0}}},
+    "ValueError: points that are not finite": {"curves": {"drive": [[0.0, 0.0], [1.0, float("inf")]]}},
+    "ValueError: expected at least two points at rising voltages, found [0.0]": {"curves": {"drive": [[0.0, 0.0]]}},
+    "IndexError: tuple index out of range": {"curves": {"load": []}},
+}
+
+
+@pytest.mark.parametrize("what", DAMAGED)
+def test_damaged_figures_are_explained(what: str, tmp_path: Path) -> None:
+    found, change = json.loads(FIGURES.read_text(encoding="utf-8")), dict(DAMAGED[what])
+    change["curves"] = {**found["curves"], **change.get("curves", {})}
+    path = tmp_path / "figures.json"
+    path.write_text(json.dumps({**found, **change}), encoding="utf-8")
+    with pytest.raises(DesignError) as refused:
+        OpAmpFigures.load(path)
+    assert str(refused.value) == (
+        f"{path}: cannot be read as an op-amp's figures ({what}); measure them again with characterize_opamp"
+    )
 
 
 def test_a_file_without_figures_is_explained(tmp_path: Path) -> None:

@@ -4,13 +4,14 @@ import dataclasses
 import hashlib
 import io
 import json
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ohmweave.blocks.curves import OpAmpCurves, SupplyCurrents
+from ohmweave.blocks.curves import Bends, OpAmpCurves, SupplyCurrents
 from ohmweave.circuit import Cell
 from ohmweave.errors import DesignError
 from ohmweave.netlist import Ngspice, foreign_parts, write
@@ -75,16 +76,18 @@ class OpAmpFigures:
         """Read figures from JSON.
 
         Raises:
-            DesignError: no such file, or one of another kind.
+            DesignError: no such file, one of another kind, or one with values that no measurement gives.
         """
         try:
-            return _unpack(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, LookupError, RecursionError, TypeError, ValueError) as error:
+            figures = _unpack(json.loads(path.read_text(encoding="utf-8")))
+            _check(figures)
+        except (ArithmeticError, AttributeError, OSError, LookupError, RecursionError, TypeError, ValueError) as error:
             raise DesignError(
                 f"cannot be read as an op-amp's figures ({type(error).__name__}: {error})",
                 where=str(path),
                 remedy="measure them again with characterize_opamp",
             ) from error
+        return figures
 
 
 _UNITS: Mapping[str, str] = {
@@ -92,6 +95,8 @@ _UNITS: Mapping[str, str] = {
     "i_sink": "A", "i_source": "A", "slew_down": "V/s", "slew_up": "V/s", "quiescent_power": "W", "c_load": "F",
 }  # fmt: skip
 
+# Figures that an op-amp need not have: it may never fall to a gain of 1, or not follow a step.
+_MAY_BE_NONE = frozenset({"gbw", "phase_margin", "slew_down", "slew_up"})
 
 # How each figure is measured, for tables.
 BENCHES: Mapping[str, str] = {
@@ -121,6 +126,27 @@ def _unpack(found: Mapping[str, Any]) -> OpAmpFigures:
         **{**curves, **points, "supplies": (low, high), "currents": SupplyCurrents(**curves["currents"])}
     )
     return OpAmpFigures(**{**found, "curves": known})
+
+
+def _check(figures: OpAmpFigures) -> None:
+    """Build what others make of the figures, so that damaged ones are told here."""
+    curves, drawn = figures.curves, figures.curves.currents
+    known = {name: getattr(figures, name) for name in _UNITS}
+    inner = {"rest": curves.rest, "gain": curves.gain, "r_out": curves.r_out, "alone": drawn.alone,
+             "limited": drawn.limited, "v_ss": curves.supplies[0], "v_dd": curves.supplies[1]}  # fmt: skip
+    for name, value in (*known.items(), *((f"curves: {name}", value) for name, value in inner.items())):
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ValueError(f"{name} = {value!r} is no number")
+        if not math.isfinite(value) and name not in _MAY_BE_NONE:
+            raise ValueError(f"{name} = {value} is not finite")
+        if name.split()[-1] in {"gain", "r_out"} and value <= 0.0:
+            raise ValueError(f"{name} = {value} is not above 0")
+    kinds = (curves.drive, curves.load, curves.floor, curves.sunk)
+    if not all(math.isfinite(value) for points in kinds for point in points for value in point):
+        raise ValueError("points that are not finite")
+    made = (curves.stage, curves.output, *(Bends(points) for points in (curves.floor, curves.sunk) if points))
+    if not all(math.isfinite(value) for bends in made for point in bends.points for value in point):
+        raise ValueError("curves that are not finite")
 
 
 def circuit_digest(*cells: Cell) -> str:
