@@ -140,7 +140,7 @@ def test_the_page_shows_rasters_and_says_whether_spice_agrees(build: Path, tmp_p
     assert "not checked against SPICE" in page
     assert "5 → 4 neurons → 2 neurons" in page
     assert page.count("data:image/png;base64,") == 2
-    assert "What row drivers take, mean of 6 samples" in page
+    assert "mean of 6 samples: what row drivers deliver to the arrays" in page
     assert "<script" not in page
 
 
