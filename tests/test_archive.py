@@ -186,7 +186,7 @@ def test_an_interrupted_save_leaves_what_was_there(
         raise raised
 
     before = listing(build.parent)
-    monkeypatch.setattr("ohmweave.chip.write", half)
+    monkeypatch.setattr("ohmweave.netlist.write", half)
     place = build.parent / "other" if new else build
     with pytest.raises(KeyboardInterrupt if isinstance(raised, KeyboardInterrupt) else BuildError) as caught:
         archive.save(weave(perceptron, Design.preset("lossy"), calibration=X), place)

@@ -219,7 +219,7 @@ def test_an_interrupted_netlist_leaves_the_older_one(
         raise KeyboardInterrupt
 
     before, text = tree(digits_build), (digits_build / archive.NETLIST).read_bytes()
-    monkeypatch.setattr("ohmweave.chip.write", interrupted)
+    monkeypatch.setattr("ohmweave.netlist.write", interrupted)
     done = ohmweave("netlist", digits_build)
     assert (done.code, done.out) == (130, "")
     assert done.err.strip() == "interrupted; nothing half-written was left"

@@ -230,7 +230,7 @@ def test_an_interrupted_compile_leaves_nothing(
         stream.write("* half a netlist")  # type: ignore[attr-defined]
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ohmweave.chip.write", interrupted)
+    monkeypatch.setattr("ohmweave.netlist.write", interrupted)
     before = contents(desk)
     done = ohmweave("compile", "nets:good", "--calibrate", "npz:good.npz", "-o", "build")
     assert (done.code, done.out) == (130, "")

@@ -7,13 +7,15 @@ import pytest
 
 from ohmweave.blocks import ClockedLif, ClockedLif45, Clocking, PulseDriver45
 from ohmweave.choices import ArrayChoice, SpikingChoice
+from ohmweave.circuit import Crossbar
 from ohmweave.design import Design
-from ohmweave.effects import effects
+from ohmweave.effects import Temperature, effects
 from ohmweave.errors import DesignError, ModelError
 from ohmweave.graph import Graph, Input, Linear, Node
 from ohmweave.ops import LeakyIntegrateFire, RecurrentLeakyIntegrateFire
 from ohmweave.schemes import RowPair
 from ohmweave.spiking import plan_spiking
+from ohmweave.spiking.circuit import synapses
 from ohmweave.spiking.lowering import populations
 from ohmweave.spiking.mesh import hops, places
 from ohmweave.spiking.plan import SpikingPlan, SpikingStage
@@ -237,3 +239,12 @@ def test_a_leak_that_no_capacitor_makes_is_told_by_the_plan() -> None:
         "layer 'lif0', neuron: expected a beta above 0, which a leak's capacitor can make, found 0; train with a "
         'larger beta, or choose neuron.kind = "clocked_lif"'
     )
+
+
+def test_wires_follow_the_temperature_as_in_other_chips() -> None:
+    heat = Temperature(t=350.15)
+    warm = Design(effects=(heat,), array=ArrayChoice(r_row=2.0, r_col=3.0))
+    plan = plan_spiking(network(), warm)
+    (array,) = (part for part in synapses(plan, plan.stages[0]).parts if isinstance(part, Crossbar))
+    grown = 1.0 + heat.wire * 50.0
+    assert (array.r_row, array.r_col) == pytest.approx((2.0 * grown, 3.0 * grown))

@@ -34,6 +34,7 @@ __all__ = [
     "sampled_cell",
     "sampled_parts",
     "sampled_pieces",
+    "tile_array",
 ]
 
 _INVERTER_OHM = 10e3
@@ -118,10 +119,19 @@ def _feeds(plan: Plan, index: int, driver: Cell, flip: Cell) -> list[Instance]:
     return feeds
 
 
-def _array(tile: Tile, design: Design, device: Cell | None) -> Crossbar:
-    """One tile; far ends are strapped to the near ones, where the wires have any."""
+def tile_array(
+    tile: Tile, design: Design, device: Cell | None, rows: tuple[str, ...], cols: tuple[str, ...]
+) -> Crossbar:
+    """One tile as an array; far ends are strapped to the near ones, where the wires have any.
+
+    Args:
+        tile: of a plan.
+        design: with its wires and what happens to them.
+        device: the memristor's cell, ``None`` for resistors.
+        rows: nets of its rows.
+        cols: nets of its columns.
+    """
     choice = design.array
-    rows, cols = tuple(f"r{i}" for i in tile.rows), tuple(f"c{j}" for j in tile.cols)
     note = f"rows {tile.rows[0]}..{tile.rows[-1]}, columns {tile.cols[0]}..{tile.cols[-1]}"
     far_rows = rows if choice.drive == "both" and choice.r_row > 0 else ()
     far_cols = cols if choice.ground == "both" and choice.r_col > 0 else ()
@@ -171,7 +181,10 @@ def _columns(
     design, readout = plan.design, plan.readout
     digital = design.coupling.digital_sums
     device, activation = design.device.cell(), plan.activation(stage)
-    parts: list[Instance | Crossbar] = [_array(tile, design, device) for tile in tiles]
+    parts: list[Instance | Crossbar] = [
+        tile_array(tile, design, device, tuple(f"r{i}" for i in tile.rows), tuple(f"c{j}" for j in tile.cols))
+        for tile in tiles
+    ]
     low, high = (None, None) if digital else activation.limits(stage.s_out)
     last = opamp if low is None and high is None else design.opamp.cell(f"opamp_{stage.name}", low=low, high=high)
     spread = design.opamp.offset_spread

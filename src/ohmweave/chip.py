@@ -1,6 +1,5 @@
 """A compiled chip: the plan, its circuit, and what can be asked of it."""
 
-import os
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,8 +15,8 @@ from ohmweave.build import build, input_nets, layer_names, output_nets, sampled_
 from ohmweave.circuit import Cell, Instance
 from ohmweave.errors import DesignError, EngineError
 from ohmweave.floorplan import Plan, Stage
-from ohmweave.netlist import bring, write
 from ohmweave.netlist import dialect as find_dialect
+from ohmweave.netlist import write_file
 from ohmweave.registry import nearest
 from ohmweave.sampling import Sampler
 from ohmweave.simulate import Progress, Simulator, simulator
@@ -242,16 +241,7 @@ class Chip:
         words = find_dialect(dialect)
         path = Path(directory) / f"{stage or 'chip'}{words.suffix}"
         cell = self.cell if stage is None else self.stage_cell(stage)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        try:
-            with partial.open("w", encoding="ascii", newline="\n") as stream:
-                write(cell, words, stream, names=layer_names(self.plan))
-            bring(cell, path.parent)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
-        return path
+        return write_file(cell, words, path, layer_names(self.plan))
 
 
 def sampled_remarks(engine: Simulator) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ __all__ = [
     "chance",
     "check_tile",
     "pack_tile",
+    "plan_digest",
     "readout_of",
     "unpack_tile",
 ]
@@ -272,12 +273,7 @@ class Plan:
 
     def digest(self) -> str:
         """Content hash of the graph, the design and every conductance."""
-        structure, arrays = self.pack()
-        state = hashlib.sha256(json.dumps(structure, sort_keys=True).encode())
-        state.update((self.graph.digest() + self.design.digest()).encode())
-        for name in sorted(arrays):
-            state.update(name.encode() + np.ascontiguousarray(arrays[name]).tobytes())
-        return state.hexdigest()
+        return plan_digest(self.graph, self.design, *self.pack())
 
     def pack(self) -> tuple[dict[str, Any], dict[str, Array]]:
         """Split into a JSON-ready structure and named arrays; :meth:`unpack` is the inverse."""
@@ -301,6 +297,15 @@ class Plan:
             values["tiles"] = tuple(unpack_tile(entry["name"], name, arrays) for name in entry["tiles"])
             stages.append(Stage(**values))
         return Plan(graph, design, tuple(stages), float(structure["s_input"]))
+
+
+def plan_digest(graph: Graph, design: Design, structure: Mapping[str, Any], arrays: Mapping[str, Array]) -> str:
+    """Content hash of a plan from what it was made of and what it packs into."""
+    state = hashlib.sha256(json.dumps(structure, sort_keys=True).encode())
+    state.update((graph.digest() + design.digest()).encode())
+    for name in sorted(arrays):
+        state.update(name.encode() + np.ascontiguousarray(arrays[name]).tobytes())
+    return state.hexdigest()
 
 
 def pack_tile(stage: str, tile: Tile) -> dict[str, Array]:

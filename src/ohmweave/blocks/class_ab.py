@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from ohmweave.blocks.technology import N_CHANNEL, P_CHANNEL, V_DD, V_SS, nmos, pmos
+from ohmweave.blocks.technology import N_CHANNEL, P_CHANNEL, V_DD, V_SS, bias_resistor, nmos, pmos
 from ohmweave.circuit import Capacitor, Cell, Instance, Mosfet, Resistor, VoltageSource
 from ohmweave.units import require
 
@@ -112,7 +112,7 @@ def size_class_ab(target: ClassAbTarget) -> ClassAbSizes:
         sink=n(bias, _SINK_INVERSION), source=p(bias, _SINK_INVERSION),
         n_shift=n(0.5 * bias, _SHIFT_INVERSION), p_shift=p(0.5 * bias, _SHIFT_INVERSION),
         n_diode=n(bias, _SINK_INVERSION), p_diode=p(bias, _MIRROR_INVERSION),
-        r_bias=(V_DD - V_SS - N_CHANNEL.gate_voltage(_SINK_INVERSION)) / bias,
+        r_bias=bias_resistor(bias, _SINK_INVERSION),
         r_upper=1.0 / P_CHANNEL.transconductance(rest, _MIRROR_INVERSION),
         r_lower=1.0 / N_CHANNEL.transconductance(rest, _SINK_INVERSION),
         c_miller=0.5 * c_c,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from ohmweave.blocks.figures import OpAmpFigures
 from ohmweave.blocks.measured import MeasuredOpAmp
-from ohmweave.blocks.technology import N_CHANNEL, P_CHANNEL, V_DD, V_SS, nmos, pmos
+from ohmweave.blocks.technology import N_CHANNEL, P_CHANNEL, V_DD, V_SS, bias_resistor, nmos, pmos
 from ohmweave.blocks.two_stage import Sizes, Target, holding, size
 from ohmweave.circuit import Cell, Instance, Mosfet, Resistor, VoltageSource
 from ohmweave.units import Unit, require
@@ -90,7 +90,7 @@ def size_ota(target: OtaTarget) -> OtaSizes:
         mirror=(P_CHANNEL.width(i_1, _MIRROR_INVERSION, _LENGTH), _LENGTH),
         tail=n(target.i_out, _SINK_INVERSION),
         bias=n(target.i_bias, _SINK_INVERSION),
-        r_bias=(V_DD - V_SS - N_CHANNEL.gate_voltage(_SINK_INVERSION)) / target.i_bias,
+        r_bias=bias_resistor(target.i_bias, _SINK_INVERSION),
         hold=size(Target(i_out=target.i_out, i_bias=target.i_bias)),
     )
 

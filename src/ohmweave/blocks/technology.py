@@ -19,7 +19,7 @@ from types import MappingProxyType
 
 from ohmweave.circuit import Mosfet, MosfetModel
 
-__all__ = ["NMOS", "N_CHANNEL", "PMOS", "P_CHANNEL", "V_DD", "V_SS", "Channel", "nmos", "pmos"]
+__all__ = ["NMOS", "N_CHANNEL", "PMOS", "P_CHANNEL", "V_DD", "V_SS", "Channel", "bias_resistor", "nmos", "pmos"]
 
 # Signals lie around ground.
 V_DD, V_SS = 0.55, -0.55
@@ -101,3 +101,8 @@ def nmos(width: float, length: float) -> Mosfet:
 def pmos(width: float, length: float) -> Mosfet:
     """A p-channel transistor of the technology; sizes in m."""
     return Mosfet(PMOS, width, length)
+
+
+def bias_resistor(amps: float, inversion: float) -> float:
+    """The resistor in ohm from V_DD that puts a current (A) through an n channel joined gate to drain."""
+    return (V_DD - V_SS - N_CHANNEL.gate_voltage(inversion)) / amps

@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar
 
 from ohmweave.blocks.curves import Bends
 from ohmweave.blocks.differential_pair import AttenuatedPair
-from ohmweave.blocks.technology import N_CHANNEL, P_CHANNEL, V_DD, V_SS, nmos, pmos
+from ohmweave.blocks.technology import N_CHANNEL, P_CHANNEL, V_DD, V_SS, bias_resistor, nmos, pmos
 from ohmweave.circuit import Behavioural, Cell, CurrentSource, Instance, Resistor, VoltageSource
 from ohmweave.units import Unit, require
 
@@ -78,7 +78,7 @@ def pair_circuit(name: str, *, mirrored: bool) -> Cell:
     half = N_CHANNEL.width(0.5 * _TAIL, _PAIR_INVERSION, _LENGTH), _LENGTH
     sink = N_CHANNEL.width(_TAIL, _SINK_INVERSION, _LONG), _LONG
     mirror = P_CHANNEL.width(0.5 * _TAIL, _MIRROR_INVERSION, _LONG), _LONG
-    r_bias = (V_DD - V_SS - N_CHANNEL.gate_voltage(_SINK_INVERSION)) / _TAIL
+    r_bias = bias_resistor(_TAIL, _SINK_INVERSION)
     parts = [
         Instance("vdd", VoltageSource(V_DD), ("vdd", "0")),
         Instance("vss", VoltageSource(V_SS), ("vss", "0")),

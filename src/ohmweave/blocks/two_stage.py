@@ -10,7 +10,7 @@ from typing import Annotated
 from ohmweave.blocks.class_ab import ClassAbTarget, class_ab_circuit, size_class_ab
 from ohmweave.blocks.figures import OpAmpFigures
 from ohmweave.blocks.measured import MeasuredOpAmp
-from ohmweave.blocks.technology import N_CHANNEL, P_CHANNEL, V_DD, V_SS, nmos, pmos
+from ohmweave.blocks.technology import N_CHANNEL, P_CHANNEL, V_DD, V_SS, bias_resistor, nmos, pmos
 from ohmweave.circuit import Capacitor, Cell, Instance, Mosfet, Resistor, VoltageSource
 from ohmweave.errors import DesignError
 from ohmweave.units import Unit, require
@@ -118,7 +118,7 @@ def size(target: Target) -> Sizes:
         driver=p(target.i_out),
         sink=n(target.i_out, _SINK_INVERSION),
         bias=n(target.i_bias, _SINK_INVERSION),
-        r_bias=(V_DD - V_SS - N_CHANNEL.gate_voltage(_SINK_INVERSION)) / target.i_bias,
+        r_bias=bias_resistor(target.i_bias, _SINK_INVERSION),
         r_zero=1.0 / P_CHANNEL.transconductance(target.i_out, _MIRROR_INVERSION),
         c_miller=c_miller,
     )

@@ -1,7 +1,11 @@
 """Netlists: the circuit in a simulator's words, and the gate for SPICE files of others."""
 
+import os
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from ohmweave.circuit import Cell
 from ohmweave.errors import DesignError
 from ohmweave.netlist.dialect import Dialect, number, one_line
 from ohmweave.netlist.hspice import Hspice
@@ -33,6 +37,7 @@ __all__ = [
     "scan",
     "with_instance_parameter",
     "write",
+    "write_file",
 ]
 
 DIALECTS: dict[str, type[Any]] = {
@@ -60,3 +65,27 @@ def dialect(name: str) -> Dialect:
         raise DesignError(f"expected a netlist dialect, found {name!r}", where="dialect", remedy=nearest(name, known))
     made: Dialect = known[name]()
     return made
+
+
+def write_file(cell: Cell, words: Dialect, path: Path, names: Mapping[str, str]) -> Path:
+    """Write a netlist with the model files that it includes, whole or not at all; returns its path.
+
+    Args:
+        cell: the circuit.
+        words: the dialect.
+        path: of the netlist; its folder is made if need be.
+        names: as :func:`write` takes them.
+
+    Raises:
+        NetlistError: a device's model file with names of the chip's own.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with partial.open("w", encoding="ascii", newline="\n") as stream:
+            write(cell, words, stream, names=names)
+        bring(cell, path.parent)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return path

@@ -1,6 +1,5 @@
 """A compiled spiking chip: the plan, its circuit, and what can be asked of it."""
 
-import os
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,8 +14,8 @@ from ohmweave.blocks.logic import HIGH
 from ohmweave.circuit import Cell
 from ohmweave.errors import DataError, DesignError
 from ohmweave.floorplan import chance
-from ohmweave.netlist import bring, write
 from ohmweave.netlist import dialect as find_dialect
+from ohmweave.netlist import write_file
 from ohmweave.simulate import Progress
 from ohmweave.simulate.native import Native
 from ohmweave.simulate.ngspice import NgspiceSimulator
@@ -206,14 +205,5 @@ class SpikingChip:
         """
         words = find_dialect(dialect)
         path = Path(directory) / f"chip{words.suffix}"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
         names = {stage.name: ", ".join(stage.layers) for stage in self.plan.stages}
-        try:
-            with partial.open("w", encoding="ascii", newline="\n") as stream:
-                write(self.cell, words, stream, names=names)
-            bring(self.cell, path.parent)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
-        return path
+        return write_file(self.cell, words, path, names)

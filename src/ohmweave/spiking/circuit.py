@@ -6,14 +6,14 @@ import numpy as np
 
 from ohmweave.blocks.clocking import CLOCKS
 from ohmweave.blocks.spiking import NEURON_PORTS, Membrane
+from ohmweave.build import tile_array
 from ohmweave.circuit import Capacitor, Cell, Crossbar, Instance, Resistor, Vcvs
-from ohmweave.devices import bent
 from ohmweave.floorplan import Tile
 from ohmweave.spiking.mesh import hops
 from ohmweave.spiking.plan import SpikingPlan, SpikingStage
 from ohmweave.spiking.population import INPUTS
 
-__all__ = ["build_spiking", "clocks_heard", "gate_nets", "input_nets", "on_net", "synapses", "tile_array"]
+__all__ = ["build_spiking", "clocks_heard", "gate_nets", "input_nets", "on_net", "synapses"]
 
 _ROUTE_FARAD = 1e-15
 
@@ -102,22 +102,11 @@ def _row(tile: Tile, signal: int) -> str:
     return f"{tile.name}_r{signal}"
 
 
-def tile_array(plan: SpikingPlan, tile: Tile, rows: tuple[str, ...], cols: tuple[str, ...]) -> Crossbar:
-    """One tile as an array; far ends are strapped to the near ones, where the wires have any."""
-    choice, device = plan.design.array, plan.design.device.cell()
-    kind = device if device is None or tile.bend is None else bent(device)
-    far_rows = rows if choice.drive == "both" and choice.r_row > 0 else ()
-    far_cols = cols if choice.ground == "both" and choice.r_col > 0 else ()
-    wires = choice.r_row, choice.r_col
-    return Crossbar(
-        tile.name, rows, cols, kind, tile.g, *wires, "", far_rows, far_cols, None if device is None else tile.bend
-    )
-
-
 def _arrays(plan: SpikingPlan, stage: SpikingStage) -> Iterator[Crossbar]:
+    device = plan.design.device.cell()
     for tile in stage.tiles:
         rows = tuple(_row(tile, signal) for signal in tile.rows.tolist())
-        yield tile_array(plan, tile, rows, tuple(f"c{j}" for j in tile.cols.tolist()))
+        yield tile_array(tile, plan.design, device, rows, tuple(f"c{j}" for j in tile.cols.tolist()))
 
 
 def _neurons(plan: SpikingPlan, stage: SpikingStage) -> Iterator[Instance]:

@@ -1,7 +1,5 @@
 """How a spiking network lies on a chip: its stages, arrays and neurons."""
 
-import hashlib
-import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,7 +11,7 @@ import numpy as np
 from ohmweave.blocks.spiking import Membrane
 from ohmweave.design import Design
 from ohmweave.errors import DataError, ModelError
-from ohmweave.floorplan import Tile, chance, check_tile, pack_tile, unpack_tile
+from ohmweave.floorplan import Tile, chance, check_tile, pack_tile, plan_digest, unpack_tile
 from ohmweave.graph import Graph
 from ohmweave.spiking.population import INPUTS
 from ohmweave.units import Array
@@ -147,12 +145,7 @@ class SpikingPlan:
 
     def digest(self) -> str:
         """Content hash of the network, the design, every conductance and every neuron."""
-        structure, arrays = self.pack()
-        state = hashlib.sha256(json.dumps(structure, sort_keys=True).encode())
-        state.update((self.graph.digest() + self.design.digest()).encode())
-        for name in sorted(arrays):
-            state.update(name.encode() + np.ascontiguousarray(arrays[name]).tobytes())
-        return state.hexdigest()
+        return plan_digest(self.graph, self.design, *self.pack())
 
     def pack(self) -> tuple[dict[str, Any], dict[str, Array]]:
         """Split into a JSON-ready structure and named arrays; :meth:`unpack` is the inverse."""
