@@ -104,6 +104,14 @@ MESSAGES = {
         "d.toml: effects.temperature.t: expected 300.15 K, where the sigmoid's transistors were measured, "
         'found 250 K; choose sigmoid.kind = "differential_pair", with the pair_voltage it has there'
     ),
+    '[neuron]\nkind = "clocked_lif_45"\n[[effects]]\nkind = "temperature"\nt = "350 K"': (
+        "d.toml: effects.temperature.t: expected 300.15 K, where the neuron's transistors were measured, "
+        'found 350 K; choose neuron.kind = "clocked_lif"'
+    ),
+    '[synapse]\nkind = "pulse_driver_45"\n[[effects]]\nkind = "temperature"\nt = "350 K"': (
+        "d.toml: effects.temperature.t: expected 300.15 K, where the row driver's transistors were measured, "
+        'found 350 K; choose synapse.kind = "ideal", with the r_source it has there'
+    ),
     '[device]\nkind = ["sinh"]': "d.toml: device.kind: unknown kind ['sinh']; did you mean 'sinh'?",
     "array = 3": "d.toml: expected a table [array], found 3; write [array]",
     "[array": (

@@ -112,6 +112,34 @@ def test_two_paths_of_the_same_spikes_add_up() -> None:
     np.testing.assert_allclose(population.bias, 2.0, rtol=1e-14)
 
 
+def test_paths_that_cancel_are_a_synapse_all_the_same() -> None:
+    one = np.array([[1.0, 2.0], [0.5, -1.0]])
+    nodes = (
+        Node("x", Input((2,))),
+        Node("a", Linear(one, np.zeros(2)), ("x",)),
+        Node("b", Linear(-one, np.zeros(2)), ("x",)),
+        Node("sum", Add(), ("a", "b")),
+        Node("c", Linear(np.ones((1, 2)), np.zeros(1)), ("sum",)),
+        Node("lif", LeakyIntegrateFire(np.full(1, 0.9), np.ones(1)), ("c",)),
+    )
+    (population,) = populations(Graph(nodes, ("lif",)))
+    assert (population.weight.nnz, np.count_nonzero(population.weight.data)) == (2, 0)
+
+
+def test_a_large_convolution_takes_no_more_than_its_synapses() -> None:
+    """A dense matrix of this layer would have half a billion entries."""
+    graph = chain(
+        Input((2, 128, 128)),
+        Conv(np.ones((4, 2, 3, 3)), np.zeros(4), stride=(1, 1), padding=(1, 1, 1, 1)),
+        AveragePool((2, 2), (2, 2)),
+        LeakyIntegrateFire(np.full((4, 64, 64), 0.9), np.ones((4, 64, 64))),
+    )
+    (population,) = populations(graph)
+    # A mean of 2 x 2 pixels sees 4 x 4 of each of 2 channels, fewer at the edges; what they weigh sums up to the kernel.
+    assert population.weight.nnz == 4 * 2 * (62 * 62 * 16 + 4 * 62 * 12 + 4 * 9)
+    assert population.weight.sum(axis=0).max() == pytest.approx(18.0)
+
+
 def _two_sources() -> Graph:
     nodes = (
         Node("x", Input((2,))),
@@ -166,9 +194,9 @@ def test_what_no_chip_computes_is_refused(name: str) -> None:
 
 
 def test_a_layer_beyond_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lowering, "_MOST_WEIGHTS", 5)
+    monkeypatch.setattr(lowering, "_MOST_SYNAPSES", 5)
     with pytest.raises(ModelError) as refused:
         populations(chain(Input((3,)), Linear(np.ones((2, 3)), np.zeros(2)), neurons(2)))
     assert str(refused.value) == (
-        "layer 'n2': expected at most 5 pairs of input and neuron, found 3 x 2; make the layer smaller"
+        "layer 'n1': expected at most 5 synapses, found 6; make the layer smaller"
     )

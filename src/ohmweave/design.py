@@ -14,6 +14,7 @@ from ohmweave.blocks import (
     ClampedDifference,
     ClipClamp,
     ClockedLif,
+    ClockedLif45,
     ClockedNeuron,
     Clocking,
     Driver,
@@ -28,6 +29,7 @@ from ohmweave.blocks import (
     OpAmp,
     OutputClamp,
     PulseDriver,
+    PulseDriver45,
     QuarterSquare,
     ResistorFeedback,
     RowDriver,
@@ -133,6 +135,10 @@ class Design:
             for section in ("tanh", "sigmoid")
             if isinstance(getattr(self, section), TanhPair45 | SigmoidPair45)
         ]
+        if isinstance(self.neuron, ClockedLif45):
+            measured.append(("neuron", 'neuron.kind = "clocked_lif"'))
+        if isinstance(self.synapse, PulseDriver45):
+            measured.append(("row driver", 'synapse.kind = "ideal", with the r_source it has there'))
         for effect in self.effects:
             if isinstance(effect, Temperature) and effect.t != ROOM and measured:
                 part, remedy = measured[0]

@@ -6,7 +6,7 @@ normalisations are all weighted sums, hence arrays; what only moves values is wi
 (:mod:`ohmweave.wiring`) and makes no layer.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -32,7 +32,7 @@ from ohmweave.ops.window import Window
 from ohmweave.units import Array
 from ohmweave.wiring import GROUND, MOVING, Signals, blocks, by_channel, move, stored, unroll, windows
 
-__all__ = ["Layer", "Lowered", "WeightedSums", "lower"]
+__all__ = ["Layer", "Lowered", "WeightedSums", "lower", "weighted_sums"]
 
 # Each with its parameters in the network's units, in the order its circuit takes them.
 _ACTIVATIONS: Mapping[type[Any], Callable[[Any], tuple[str, tuple[float, ...]]]] = {
@@ -163,7 +163,7 @@ class _Lowering:
         elif isinstance(op, BatchNorm) and self.fold and (layer := self._whole(node)) is not None:
             self._scale(layer, node, *_affine(op))
         elif type(op) in _ARRAYS:
-            self._array(node, *self._parts(node))
+            self._array(node, *weighted_sums(node, [self.values[name] for name in node.inputs]))
         elif isinstance(op, MaxPool):
             self._maximum(node, op)
         elif isinstance(op, Mul):
@@ -208,12 +208,6 @@ class _Lowering:
             bias = np.repeat(bias, len(source))
             source, weights = unroll(source, weights)
         self._put(node, Layer("array", (node.name,), source, len(bias), self.next, WeightedSums(weights, bias)))
-
-    def _parts(self, node: Node) -> "_Parts":
-        try:
-            return _ARRAYS[type(node.op)](node.op, *(self.values[name] for name in node.inputs))
-        except ModelError as error:
-            raise ModelError(error.message, where=f"layer {node.name!r}", remedy=error.remedy) from error
 
     def _maximum(self, node: Node, op: MaxPool) -> None:
         seen = _filled(self.values[node.inputs[0]], op)
@@ -281,6 +275,25 @@ class _Lowering:
 
 
 _Parts = tuple[Signals, csc_matrix, Array]
+
+
+def weighted_sums(node: Node, values: Sequence[Signals]) -> _Parts:
+    """What an operation of weighted sums is at every position.
+
+    Args:
+        node: one of Linear, Conv, AveragePool, GlobalAveragePool, Add, BatchNorm.
+        values: the signals of its inputs, each in the shape of one sample.
+
+    Returns:
+        Signals of its inputs, [positions, inputs]; weights, [inputs, outputs]; biases, [outputs].
+
+    Raises:
+        ModelError: an operation whose weights differ from position to position.
+    """
+    try:
+        return _ARRAYS[type(node.op)](node.op, *values)
+    except ModelError as error:
+        raise ModelError(error.message, where=f"layer {node.name!r}", remedy=error.remedy) from error
 
 
 def _channels(value: Signals) -> Signals:

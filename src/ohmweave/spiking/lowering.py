@@ -1,22 +1,21 @@
 """From a spiking network to its populations: what is linear between two layers of neurons is one matrix."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import dataclass
 from math import prod
-from typing import Any
 
 import numpy as np
-from scipy.sparse import csc_matrix
+from scipy.sparse import csc_matrix, hstack
 
 from ohmweave.errors import ModelError
 from ohmweave.graph import Graph, Node
+from ohmweave.layers import weighted_sums
 from ohmweave.ops import (
     Add,
     AveragePool,
     BatchNorm,
     Conv,
     GlobalAveragePool,
-    Identity,
     Input,
     LeakyIntegrateFire,
     Linear,
@@ -26,13 +25,13 @@ from ohmweave.ops import (
 )
 from ohmweave.spiking.population import INPUTS, Population
 from ohmweave.units import Array
-from ohmweave.wiring import MOVING, stored
+from ohmweave.wiring import MOVING, Signals, move, stored, unroll
 
 __all__ = ["populations"]
 
-_LINEAR = (Add, AveragePool, BatchNorm, Conv, GlobalAveragePool, Identity, Linear, *MOVING)
-# A dense matrix of a layer, 2 GiB in float64.
-_MOST_WEIGHTS = 2**28
+_LINEAR = (Add, AveragePool, BatchNorm, Conv, GlobalAveragePool, Linear, *MOVING)
+# With indices and a second matrix of as many entries, some 3 GiB.
+_MOST_SYNAPSES = 2**27
 _REMEDIES: Mapping[type, str] = {
     MaxPool: "a maximum of spikes is no current: use average pooling, or a convolution with a stride",
 }
@@ -126,39 +125,72 @@ def _segment(graph: Graph, node: Node) -> tuple[list[Node], str]:
     return chain[::-1], sources.pop()
 
 
+@dataclass(frozen=True, eq=False)
+class _Sums:
+    """Values as weighted sums of the source's spikes.
+
+    Args:
+        weight: [spikes, values].
+        reach: paths from a spike to a value, [spikes, values]: every stored entry is a synapse, also where weights of
+            several paths make nothing together.
+        bias: [values].
+    """
+
+    weight: csc_matrix
+    reach: csc_matrix
+    bias: Array
+
+    def then(self, rows: Signals, weights: csc_matrix, bias: Array) -> "_Sums":
+        """Weighted sums of these values, by their numbers ``rows``."""
+        ones = csc_matrix((np.ones(weights.nnz), weights.indices, weights.indptr), weights.shape)
+        moved = self.bias[rows] @ weights + bias
+        return _Sums(self.weight[:, rows] @ weights, self.reach[:, rows] @ ones, moved)
+
+    def beside(self, others: "_Sums") -> "_Sums":
+        """These values and others."""
+        weight, reach = (
+            hstack(pair, format="csc") for pair in ((self.weight, others.weight), (self.reach, others.reach))
+        )
+        return _Sums(weight, reach, np.concatenate([self.bias, others.bias]))
+
+
 def _matrix(graph: Graph, chain: Sequence[Node], source: str, node: Node) -> tuple[csc_matrix, Array]:
     """W transposed, [inputs, neurons], with an entry for every synapse, and the bias, [neurons]."""
-    inputs, outputs = (prod(graph.shapes[name]) for name in (source, node.name))
-    if inputs * outputs > _MOST_WEIGHTS:
+    inputs = prod(graph.shapes[source])
+    # Value 0 is ground, the spikes follow.
+    own = csc_matrix((np.ones(inputs), np.arange(inputs), np.concatenate([[0], np.arange(inputs + 1)])))
+    sums = _Sums(own, own, np.zeros(1 + inputs))
+    values: dict[str, Signals] = {source: np.arange(1, 1 + inputs).reshape(graph.shapes[source])}
+    for each in chain:
+        read = [values[name] for name in each.inputs]
+        if isinstance(each.op, MOVING):
+            values[each.name] = move(each.op, read)
+            continue
+        rows, weights, bias = weighted_sums(each, read)
+        _require_few(each, len(rows) * weights.nnz)
+        if len(rows) > 1:
+            bias = np.repeat(bias, len(rows))
+            rows, weights = unroll(rows, weights)
+        first = len(sums.bias)
+        sums = sums.beside(sums.then(rows[0], weights, bias))
+        _require_few(each, sums.reach.nnz)
+        values[each.name] = np.arange(first, first + len(bias)).reshape(graph.shapes[each.name])
+    wanted = values[node.inputs[0]].ravel()
+    return _kept(sums.weight[:, wanted], sums.reach[:, wanted]), sums.bias[wanted]
+
+
+def _kept(weight: csc_matrix, reach: csc_matrix) -> csc_matrix:
+    """Weights with an entry wherever ``reach`` has one."""
+    reach.sort_indices()
+    columns = np.repeat(np.arange(reach.shape[1]), np.diff(reach.indptr))
+    found = np.asarray(weight[reach.indices, columns]).ravel()
+    return csc_matrix((found, reach.indices, reach.indptr), reach.shape)
+
+
+def _require_few(node: Node, synapses: int) -> None:
+    if synapses > _MOST_SYNAPSES:
         raise ModelError(
-            f"expected at most {_MOST_WEIGHTS} pairs of input and neuron, found {inputs} x {outputs}",
+            f"expected at most {_MOST_SYNAPSES} synapses, found {synapses}",
             where=f"layer {node.name!r}",
             remedy="make the layer smaller",
         )
-    at_rest = np.zeros((1, *graph.shapes[source]))
-    each = np.eye(inputs).reshape(inputs, *graph.shapes[source])
-    last = node.inputs[0]
-    bias = _run(chain, source, at_rest, last).ravel()
-    weight = _run(chain, source, each, last).reshape(inputs, outputs) - bias
-    there = _run([_counted(part) for part in chain], source, each, last).reshape(inputs, outputs) != 0.0
-    rows, cols = np.nonzero(there.T)[::-1]
-    ends = np.concatenate([[0], np.cumsum(np.bincount(cols, minlength=outputs))])
-    return csc_matrix((weight[rows, cols], rows, ends), (inputs, outputs)), bias
-
-
-def _run(chain: Sequence[Node], source: str, x: Array, last: str) -> Array:
-    values = {source: x}
-    for node in chain:
-        values[node.name] = node.op.forward(*(values[name] for name in node.inputs))
-    return values[last]
-
-
-def _counted(node: Node) -> Node:
-    """The node with weights of one and no bias: what comes out is not zero where there is a synapse."""
-    op: Any = node.op
-    if isinstance(op, BatchNorm):
-        return replace(node, op=Identity())
-    named = {item.name for item in fields(op)}
-    if "weight" not in named:
-        return node
-    return replace(node, op=replace(op, weight=np.ones_like(op.weight), bias=np.zeros_like(op.bias)))
