@@ -135,7 +135,7 @@ def test_a_large_convolution_takes_no_more_than_its_synapses() -> None:
         LeakyIntegrateFire(np.full((4, 64, 64), 0.9), np.ones((4, 64, 64))),
     )
     (population,) = populations(graph)
-    # A mean of 2 x 2 pixels sees 4 x 4 of each of 2 channels, fewer at the edges; what they weigh sums up to the kernel.
+    # A mean of 2 x 2 pixels sees 4 x 4 of each of 2 channels, fewer at the edges; its weights add up to the kernel's.
     assert population.weight.nnz == 4 * 2 * (62 * 62 * 16 + 4 * 62 * 12 + 4 * 9)
     assert population.weight.sum(axis=0).max() == pytest.approx(18.0)
 
@@ -197,6 +197,4 @@ def test_a_layer_beyond_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(lowering, "_MOST_SYNAPSES", 5)
     with pytest.raises(ModelError) as refused:
         populations(chain(Input((3,)), Linear(np.ones((2, 3)), np.zeros(2)), neurons(2)))
-    assert str(refused.value) == (
-        "layer 'n1': expected at most 5 synapses, found 6; make the layer smaller"
-    )
+    assert str(refused.value) == ("layer 'n1': expected at most 5 synapses, found 6; make the layer smaller")
