@@ -42,7 +42,7 @@ CLOCKED_OPTIONS = (
 )
 # Transistors: a third of the time of reltol = 1e-4, and membranes differ by 0.06 mV. ngspice passes over transistors at
 # rest (bypass) whose voltages changed by less than reltol; with the usual 1e-3 mirrors then are per cents off. Its
-# tolerance for steps in time is reltol times trtol. As at operating points, the sooner ngspice steps its gmin the better.
+# tolerance for steps in time is reltol times trtol. As at operating points, the sooner it steps its gmin the better.
 _CLOCKED_TRANSISTOR_OPTIONS = (
     "reltol=1e-5 abstol=1e-12 vntol=1e-6 chgtol=1e-15 trtol=700 bypass=1 gmin=1e-12 itl1=50 itl2=50 itl4=200 "
     "temp=27 tnom=27"
