@@ -3,20 +3,20 @@
 The 64-32-10 network of examples/train_spiking_digits.py, 25 steps, one array a layer, wires without resistance: 42
 neurons of 62 transistors, 96 row drivers of 6, in one netlist. Run it as ``python benchmarks/spiking_transistors.py
 --images 20``. Each image is compared spike by spike with the native engine, whose mathematics of the neuron SPICE
-measured, and with the network. Images are kept one by one in spiking_transistors.jsonl beside this file as they are
-done: the same command goes on where it was broken off, and several may run side by side (``--first``). The report over
-all that are kept is printed and written to spiking_transistors.txt.
+measured, and with the network. What ngspice found is kept image by image in the folder spiking_transistors beside this
+file (``--kept``): the same command goes on where it was broken off, and several may run side by side (``--first``). The
+report over all images that are kept is printed and written to spiking_transistors.txt.
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ohmweave.analysis.trains import agreement_of_trains
 from ohmweave.blocks import ClockedLif45, PulseDriver45
@@ -31,9 +31,8 @@ from ohmweave.temporal import decide, trace
 from ohmweave.units import Array
 
 NETWORK = Path(__file__).parents[1] / "examples" / "spiking_digits.nir"
-KEPT = Path(__file__).with_suffix(".jsonl")
 TIME_LIMIT = 14400.0
-# What issue and docs promise: spikes within a step of the native engine's, decisions as software's.
+# What is promised: spikes within a step of the native engine's, decisions as software's.
 ASTRAY, SAME = 0.01, 0.95
 
 
@@ -70,54 +69,82 @@ class Seen:
     label: int
 
 
-def chip() -> SpikingChip:
-    """The network on arrays without wire resistance, all neurons and drivers in transistors."""
-    bare = ArrayChoice(rows=64, cols=64, r_row=0.0, r_col=0.0)
-    design = Design(neuron=ClockedLif45(), synapse=PulseDriver45(), array=bare, encoding=Rate(25))
-    return SpikingChip(plan_spiking(read_nir(NETWORK).graph, design))
+@dataclass(frozen=True, eq=False)
+class Desk:
+    """The chip, its data, and what the native engine and software say of all images.
+
+    Args:
+        chip: the network on arrays without wire resistance, all neurons and drivers in transistors.
+        trains: at the inputs, [images, steps, inputs].
+        native: run of the native engine.
+        software: spikes of each stage by its name, [images, steps, neurons].
+        labels: of the images.
+    """
+
+    chip: SpikingChip
+    trains: Array
+    native: SpikingRun
+    software: dict[str, Array]
+    labels: NDArray[np.int64]
+
+    @staticmethod
+    def laid() -> "Desk":
+        """Everything but ngspice's answers."""
+        bare = ArrayChoice(rows=64, cols=64, r_row=0.0, r_col=0.0)
+        design = Design(neuron=ClockedLif45(), synapse=PulseDriver45(), array=bare, encoding=Rate(25))
+        chip, data = SpikingChip(plan_spiking(read_nir(NETWORK).graph, design)), load_data("digits", "test")
+        assert data.y is not None
+        trains = chip.plan.encode(data.x)
+        names = {stage.name: stage.layers[-1] for stage in chip.plan.stages}
+        values = trace(chip.plan.graph, trains, list(names.values())).values
+        software = {stage: values[name] for stage, name in names.items()}
+        return Desk(chip, trains, chip.simulate(trains), software, data.y)
+
+    @property
+    def wanted(self) -> Array:
+        """Classes of software, [images]."""
+        return np.asarray(decide(self.software[self.chip.plan.stages[-1].name]))
+
+    def seen(self, kept: Path) -> Seen:
+        """What ngspice found for one image beside the native engine and software."""
+        image = int(kept.stem.rpartition("_")[2])
+        one, names = slice(image, image + 1), list(self.software)
+        with np.load(kept) as found:
+            spikes, membranes = ({s: found[f"{what}_{s}"] for s in names} for what in ("spikes", "membranes"))
+            seconds = float(found["seconds"])
+        agreed = [agreement_of_trains(spikes[s], self.native.spikes[s][one]) for s in names]
+        return Seen(
+            image,
+            seconds,
+            spikes=[each.spikes for each in agreed],
+            differing=[each.differing for each in agreed],
+            astray=[each.astray for each in agreed],
+            unlike=[int(np.count_nonzero(spikes[s] != self.software[s][one])) for s in names],
+            places=[each.decisions for each in agreed],
+            off=[float(np.median(np.abs(membranes[s] - self.native.membranes[s][one]))) for s in names],
+            found=int(decide(spikes[names[-1]])[0]),
+            native=int(self.native.classes[image]),
+            wanted=int(self.wanted[image]),
+            label=int(self.labels[image]),
+        )
 
 
-def measure(images: range, kept: Path, executable: str | None = None) -> Iterator[str]:
+def measure(desk: Desk, images: range, kept: Path) -> Iterator[str]:
     """A line for all images in the native engine and one for each that ngspice runs now; these are kept."""
-    made, data = chip(), load_data("digits", "test")
-    assert data.y is not None
-    trains = made.plan.encode(data.x)
-    names = [stage.layers[-1] for stage in made.plan.stages]
-    native, software = made.simulate(trains), trace(made.plan.graph, trains, names)
-    wanted = decide(software.values[names[-1]])
-    right, same = (native.classes == data.y).mean(), (native.classes == wanted).mean()
-    ideal = (wanted == data.y).mean()
-    yield f"native, {len(data.x)} images: {right:.2%} right (software {ideal:.2%}), {same:.2%} as software"
-    options = {} if executable is None else {"executable": executable}
-    spice = NgspiceSimulator(time_limit=TIME_LIMIT, **options)
-    for image in [each for each in images if each not in {done.image for done in read(kept)}]:
-        run = made.simulate(trains[image : image + 1], "ngspice", spice=spice)
-        layers = {stage.name: software.values[name] for stage, name in zip(made.plan.stages, names, strict=True)}
-        classes = {"native": int(native.classes[image]), "wanted": int(wanted[image]), "label": int(data.y[image])}
-        seen = compare(image, run, native, layers, classes)
-        with kept.open("a") as file:
-            file.write(json.dumps(asdict(seen)) + "\n")
-        yield words(seen)
-
-
-def compare(
-    image: int, run: SpikingRun, native: SpikingRun, software: dict[str, Array], classes: dict[str, int]
-) -> Seen:
-    """What ngspice gave for one image beside the native engine and software for all."""
-    one = slice(image, image + 1)
-    agreed = [agreement_of_trains(run.spikes[s], native.spikes[s][one]) for s in run.spikes]
-    unlike = [int(np.count_nonzero(run.spikes[s] != software[s][one])) for s in run.spikes]
-    off = [float(np.median(np.abs(run.membranes[s] - native.membranes[s][one]))) for s in run.spikes]
-    counts: dict[str, Any] = {name: [getattr(a, name) for a in agreed] for name in ("spikes", "differing", "astray")}
-    places = [each.decisions for each in agreed]
-    found = int(run.classes[0])
-    return Seen(image, round(run.seconds, 1), **counts, unlike=unlike, places=places, off=off, found=found, **classes)
-
-
-def read(kept: Path) -> list[Seen]:
-    """The images that are kept, by number."""
-    lines = kept.read_text().splitlines() if kept.exists() else []
-    return sorted((Seen(**json.loads(line)) for line in lines), key=lambda seen: seen.image)
+    right, same = (desk.native.classes == desk.labels).mean(), (desk.native.classes == desk.wanted).mean()
+    ideal, spice = (desk.wanted == desk.labels).mean(), NgspiceSimulator(time_limit=TIME_LIMIT)
+    yield f"native, {len(desk.trains)} images: {right:.2%} right (software {ideal:.2%}), {same:.2%} as software"
+    kept.mkdir(exist_ok=True)
+    for image in images:
+        path = kept / f"image_{image:03d}.npz"
+        if not path.exists():
+            run = desk.chip.simulate(desk.trains[image : image + 1], "ngspice", spice=spice)
+            found: dict[str, Any] = {f"spikes_{s}": run.spikes[s] for s in run.spikes}
+            found |= {f"membranes_{s}": run.membranes[s] for s in run.membranes}
+            half = path.with_suffix(".half.npz")
+            np.savez_compressed(half, seconds=run.seconds, **found)
+            half.rename(path)
+            yield words(desk.seen(path))
 
 
 def words(seen: Seen) -> str:
@@ -158,13 +185,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, default=20, help="how many images ngspice runs")
     parser.add_argument("--first", type=int, default=0, help="the first of them")
+    parser.add_argument("--kept", type=Path, default=Path(__file__).with_suffix(""), help="folder of what it found")
     options = parser.parse_args()
-    for line in measure(range(options.first, options.first + options.images), KEPT):
+    desk = Desk.laid()
+    for line in measure(desk, range(options.first, options.first + options.images), options.kept):
         print(line)
         sys.stdout.flush()
-    images = read(KEPT)
+    images = [desk.seen(path) for path in sorted(options.kept.glob("image_[0-9]*[0-9].npz"))]
     text = "\n".join([*map(words, images), *report(images)]) + "\n"
-    KEPT.with_suffix(".txt").write_text(text)
+    Path(__file__).with_suffix(".txt").write_text(text)
     print(text, end="")
 
 
