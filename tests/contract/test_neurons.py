@@ -137,6 +137,16 @@ def test_a_spike_silences_a_neuron_for_its_refractory_period(
     assert always[:9].all() == (reset != "hold")
 
 
+@pytest.mark.parametrize(("steps", "step", "pulse"), [(100, 1e-6, 100e-9), (3, 0.5e-6, 105e-9), (3, 2e-6, 420e-9)])
+def test_a_silence_ends_in_time(steps: int, step: float, pulse: float, spice: NgspiceSimulator) -> None:
+    """The longest, and short ones at other clocks: the first pulse behind a silence is heard, no earlier one."""
+    neuron, clock = ClockedLif(refractory=steps), Clocking(step=step, pulse=pulse)
+    membrane = Membrane(0.1, 0.9, "subtract", True)
+    amps = np.full(2 * steps + 4, 3.0 * neuron.c_m * neuron.v_threshold / (0.1 * pulse))
+    run = in_spice(spice, neuron, membrane, (amps, np.zeros_like(amps)), clock)
+    np.testing.assert_array_equal(run.at(0.75, 1) > 0.0, np.arange(len(amps)) % (steps + 1) == 0)
+
+
 @NEURONS
 @pytest.mark.parametrize("beta", [0.8, 0.95])
 def test_a_membrane_decays_by_beta(neuron: ClockedNeuron, beta: float, spice: NgspiceSimulator) -> None:

@@ -88,8 +88,11 @@ def test_spreads_and_jitter_are_those_of_spice(spice: NgspiceSimulator, leak: st
     assert_same(spice, SpikingChip(plan_spiking(network("subtract", biased=True), design)), trains())
 
 
-@pytest.mark.parametrize("recurrent", [False, True], ids=["ahead", "recurrent"])
-@pytest.mark.parametrize("design", [PLAIN, ROUTED], ids=["layer", "crossbar"])
+@pytest.mark.parametrize(
+    ("design", "recurrent"),
+    [(PLAIN, False), (PLAIN, True), (ROUTED, True)],
+    ids=["ahead", "recurrent", "recurrent, crossbar"],
+)
 def test_neurons_that_are_silent_after_a_spike_are_those_of_spice(
     spice: NgspiceSimulator, design: Design, recurrent: bool
 ) -> None:
