@@ -21,11 +21,11 @@ def by_circuit(membrane: Membrane, inputs: Array) -> tuple[Array, Array]:
     """Spikes, and membranes in thresholds, of charges on top of one of 4 pC in both columns."""
     soma = NEURON.soma([membrane], CLOCK)
     unit = NEURON.c_m * NEURON.v_threshold / (membrane.gain * float(np.mean(NEURON.figures.transfer)))
-    v, spikes, found = soma.start(1), np.zeros((1, 1)), []
+    state, found = soma.start(1), []
     for moved in inputs:
         charges = 4e-12 + unit * max(moved, 0.0), 4e-12 + unit * max(-moved, 0.0)
-        v, spikes = soma.step(v, spikes, (np.full((1, 1), charges[0]), np.full((1, 1), charges[1])))
-        found.append((spikes[0, 0], v[0, 0] / NEURON.v_threshold))
+        state = soma.step(state, (np.full((1, 1), charges[0]), np.full((1, 1), charges[1])))
+        found.append((state.spikes[0, 0], state.membranes[0, 0] / NEURON.v_threshold))
     spiked, volts = np.array(found).T
     return spiked, volts
 
@@ -141,11 +141,11 @@ def test_the_figures_hold_for_currents_like_the_one_measured() -> None:
 def test_columns_beyond_the_tables_are_told() -> None:
     soma = NEURON.soma([Membrane(0.1, 0.9, "zero", False)] * 3, CLOCK)
     charges = np.array([[0.0, 1.0, 4.0], [0.0, 4.2, 4.4]]) * 100e-6 * CLOCK.pulse
-    still = soma.start(2)
+    none = np.zeros_like(charges)
     with pytest.raises(DesignError) as refused:
-        soma.step(still, still, (np.zeros_like(charges), charges))
+        soma.step(soma.start(2), (none, charges))
     assert str(refused.value) == (
         "neuron.i_column: expected column currents from -3e-06 to 0.0004 A, as were measured, found 0.00042 A in "
         "column n of neuron 1 (2 in all); raise i_column, or lower signal.v_read or the device's range"
     )
-    assert np.isfinite(soma.step(still[:1], still[:1], (charges[:1], charges[:1]))[0]).all()
+    assert np.isfinite(soma.step(soma.start(1), (charges[:1], charges[:1])).membranes).all()

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from ohmweave import archive, runs
-from ohmweave.blocks import ClockedLif45
+from ohmweave.blocks import ClockedLif, ClockedLif45
 from ohmweave.choices import SpikingChoice
 from ohmweave.compile import compile as weave
 from ohmweave.design import Design
 from ohmweave.encoders import Direct, Given, Rate
 from ohmweave.errors import BuildError, DataError, DesignError, ModelError, SimulationError
-from ohmweave.frontend import Data
+from ohmweave.frontend import Data, write_nir
 from ohmweave.graph import Graph, Input, Linear, Node
 from ohmweave.ops import LeakyIntegrateFire
 from ohmweave.spiking import SpikingChip
@@ -142,6 +142,32 @@ def test_the_page_shows_rasters_and_says_whether_spice_agrees(build: Path, tmp_p
     assert page.count("data:image/png;base64,") == 2
     assert "mean of 6 samples: what row drivers deliver to the arrays" in page
     assert "<script" not in page
+
+
+def test_what_neurons_do_unlike_the_network_is_told_with_their_spikes(network: Graph, tmp_path: Path) -> None:
+    design = Design(encoding=Rate(6), neuron=ClockedLif(refractory=2))
+    chip = weave(network, design)
+    assert isinstance(chip, SpikingChip)
+    build = archive.save(chip, tmp_path / "build")
+    found = runs.simulate(build, DATA).summary()
+    assert found["remarks"] == list(chip.plan.remarks)
+    assert len(found["remarks"]) == 2
+    assert sum(found["spikes_differing"].values()) > 0
+    page = runs.report(build, tmp_path / "page.html").read_text(encoding="utf-8")
+    assert page.count("Unlike the network") == 2
+    assert "neuron.refractory = 2 silences neurons after a spike" in page
+
+
+def test_the_command_line_tells_what_neurons_do_unlike_the_network(
+    network: Graph, tmp_path: Path, ohmweave: CommandLine
+) -> None:
+    write_nir(network, tmp_path / "net.nir", dt=1e-3)
+    (tmp_path / "d.toml").write_text("[neuron]\nrefractory = 2\n", encoding="utf-8")
+    for design, told in (("spiking", 0), (str(tmp_path / "d.toml"), 2)):
+        done = ohmweave("compile", tmp_path / "net.nir", "--design", design, "-o", tmp_path / "made", "--json")
+        assert done.code == 0
+        remarks = json.loads(done.out).get("remarks", ())
+        assert sum("neuron.refractory = 2" in each for each in remarks) == told
 
 
 def test_a_page_needs_a_run(build: Path, tmp_path: Path) -> None:

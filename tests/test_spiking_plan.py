@@ -25,7 +25,14 @@ SMALL = Design(array=ArrayChoice(rows=4, cols=6))
 TILED = replace(SMALL, spiking=SpikingChoice("crossbar"))
 
 
-def network(*, bias: float = 0.0, recurrent: bool = False, threshold: float = 1.0, beta: float = 0.9) -> Graph:
+def network(
+    *,
+    bias: float = 0.0,
+    recurrent: bool = False,
+    threshold: float = 1.0,
+    beta: float = 0.9,
+    reset: tuple[str, bool] = ("zero", False),
+) -> Graph:
     """7-5-3."""
     rng = np.random.default_rng(0)
     nodes = [Node("x", Input((7,)))]
@@ -33,7 +40,7 @@ def network(*, bias: float = 0.0, recurrent: bool = False, threshold: float = 1.
         layer = Linear(rng.normal(size=(outputs, inputs)), np.full(outputs, bias))
         decay, level = np.full(outputs, beta), np.linspace(threshold, 2.0 * threshold, outputs)
         heard = RecurrentLeakyIntegrateFire(decay, level, rng.normal(size=(outputs, outputs)), np.zeros(outputs))
-        op = heard if recurrent else LeakyIntegrateFire(decay, level)
+        op = heard if recurrent else LeakyIntegrateFire(decay, level, *reset)
         nodes += [Node(f"fc{k}", layer, (nodes[-1].name,)), Node(f"lif{k}", op, (f"fc{k}",))]
     return Graph(tuple(nodes), ("lif1",))
 
@@ -239,6 +246,43 @@ def test_a_leak_that_no_capacitor_makes_is_told_by_the_plan() -> None:
         "layer 'lif0', neuron: expected a beta above 0, which a leak's capacitor can make, found 0; train with a "
         'larger beta, or choose neuron.kind = "clocked_lif"'
     )
+
+
+def test_a_silence_that_cannot_be_timed_is_told_by_its_layer() -> None:
+    quick = replace(SMALL, neuron=ClockedLif(refractory=1), clock=Clocking(step=50e-9, pulse=5e-9, edge=0.5e-9))
+    assert refused(network(), quick) == (
+        "layer 'lif0', neuron.refractory: expected a resistor from 1e+06 to 1e+12 ohm for the refractory period, found "
+        "5.771e+05 ohm for refractory = 1 and steps of 5e-08 s; lengthen clock.step or raise neuron.refractory"
+    )
+
+
+@pytest.mark.parametrize(
+    ("reset", "refractory", "said"),
+    [
+        (("zero", False), 0, ""),
+        (("hold", True), 0, ""),
+        (("hold", True), 1, ""),
+        (
+            ("guarded", False),
+            0,
+            "its reset 'guarded' is built as subtraction, which is another where a membrane comes beyond twice its "
+            "threshold",
+        ),
+        (
+            ("zero", True),
+            1,
+            "neuron.refractory = 1 silences neurons after a spike, where the network has a reset 'zero' alone",
+        ),
+        (
+            ("guarded", False),
+            2,
+            "neuron.refractory = 2 silences neurons after a spike, where the network has a reset 'guarded' alone",
+        ),
+    ],
+)
+def test_neurons_that_are_not_the_networks_are_told(reset: tuple[str, bool], refractory: int, said: str) -> None:
+    plan = plan_spiking(network(reset=reset), replace(SMALL, neuron=ClockedLif(refractory=refractory)))
+    assert plan.remarks == tuple(f"layer 'lif{k}': {said}" for k in (0, 1) if said)
 
 
 def test_wires_follow_the_temperature_as_in_other_chips() -> None:

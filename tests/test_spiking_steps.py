@@ -91,6 +91,38 @@ def test_ideal_parts_compute_the_network(
         np.testing.assert_allclose(found.membranes[f"s{k}"], wanted, rtol=0.0, atol=2e-5)
 
 
+@pytest.mark.parametrize("device", [IDEAL.device, Sinh(v0=100.0)], ids=["linear", "sinh"])
+@pytest.mark.parametrize("recurrent", [False, True])
+@pytest.mark.parametrize("reset", RESETS)
+def test_a_step_of_silence_is_what_the_network_calls_hold(
+    reset: tuple[str, bool], recurrent: bool, device: Any
+) -> None:
+    """A refractory period of one step, whatever the reset, against the network whose spikes cost a step's inputs."""
+    graph, deaf = (
+        two_layers(np.random.default_rng(11), each, recurrent=recurrent, biased=True)
+        for each in (reset, ("hold", True))
+    )
+    design, x = replace(IDEAL, neuron=replace(IDEAL.neuron, refractory=1), device=device), spikes(11, 4, 20, 7)
+    found, seen = SpikingChip(plan_spiking(graph, design)).simulate(x), trace(deaf, x)
+    for k in (0, 1):
+        np.testing.assert_array_equal(found.spikes[f"s{k}"], seen.values[f"lif{k}"])
+        assert found.spikes[f"s{k}"].any()
+
+
+@pytest.mark.parametrize("steps", [2, 5])
+@pytest.mark.parametrize("recurrent", [False, True])
+def test_no_neuron_spikes_twice_within_its_refractory_period(recurrent: bool, steps: int) -> None:
+    graph = two_layers(np.random.default_rng(12), ("zero", False), recurrent=recurrent, biased=True)
+    chips = [
+        SpikingChip(plan_spiking(graph, replace(IDEAL, neuron=replace(IDEAL.neuron, refractory=n)))) for n in (0, steps)
+    ]
+    always, found = (chip.simulate(spikes(12, 4, 40, 7)).spikes for chip in chips)
+    for stage in ("s0", "s1"):
+        within = [np.cumsum(each[stage], axis=1) for each in (always, found)]
+        most = [(total[:, steps + 1 :] - total[:, : -steps - 1]).max() for total in within]
+        assert most[0] > most[1] == 1.0
+
+
 def test_samples_in_parts_are_those_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     graph = two_layers(np.random.default_rng(3), ("subtract", True), recurrent=True, biased=True)
     chip, x = SpikingChip(plan_spiking(graph, IDEAL)), spikes(3, 7, 9, 7)
@@ -236,10 +268,10 @@ def test_membranes_of_later_stages_drift_while_they_wait() -> None:
     found = SpikingChip(plan).simulate(np.zeros((2, 3, 7))).membranes
     for stage, delay in zip(plan.stages, (0, 1), strict=True):
         soma = plan.design.neuron.soma(stage.membranes, plan.design.clock)
-        v, still, expected = soma.start(1), np.zeros((1, stage.outputs)), []
+        state, still, expected = soma.start(1), np.zeros((1, stage.outputs)), []
         for _ in range(delay + 3):
-            v, _ = soma.step(v, still, (still, still))
-            expected.append(v[0] / plan.design.neuron.v_threshold)
+            state = soma.step(state, (still, still))
+            expected.append(state.membranes[0] / plan.design.neuron.v_threshold)
         wanted = np.broadcast_to(expected[delay:], (2, 3, stage.outputs))
         np.testing.assert_allclose(found[stage.name], wanted, atol=1e-9)
         assert (np.abs(found[stage.name][:, 0] - expected[0]) > 1e-5).all() == bool(delay)

@@ -107,12 +107,12 @@ def compile_(
     size: dict[str, Any] = {"memristors": plan.devices}
     if isinstance(chip, SpikingChip):
         size["neurons"] = chip.plan.neurons
+        remarks += chip.plan.remarks
     else:
         size |= {"opamps": chip.plan.opamps, "utilisation": utilisation(chip.plan)}
     tiles = sum(len(stage.tiles) for stage in plan.stages)
     summary = {"build": str(output), "digest": plan.digest(), "stages": len(plan.stages), "tiles": tiles, **size}
-    if remarks:
-        summary["remarks"] = list(remarks)
+    summary |= {"remarks": list(remarks)} if remarks else {}
     _print(summary, as_json, "compiled")
 
 

@@ -57,11 +57,11 @@ def by_equation(
     """Membranes in V and spikes, step by step."""
     soma = neuron.soma([membrane], clock)
     share = clock.pulse / (1.0 + LOAD * input_ohms(neuron))
-    v, spikes, volts, spiked = soma.start(1), np.zeros((1, 1)), [], []
+    state, volts, spiked = soma.start(1), [], []
     for into, out_of in zip(*currents, strict=True):
-        v, spikes = soma.step(v, spikes, (np.full((1, 1), into * share), np.full((1, 1), out_of * share)))
-        volts.append(v[0, 0])
-        spiked.append(spikes[0, 0])
+        state = soma.step(state, (np.full((1, 1), into * share), np.full((1, 1), out_of * share)))
+        volts.append(state.membranes[0, 0])
+        spiked.append(state.spikes[0, 0])
     return np.array(volts), np.array(spiked)
 
 
@@ -115,6 +115,36 @@ def test_a_constant_current_makes_as_many_spikes(neuron: ClockedNeuron, spice: N
     assert found[0] == 0
     assert found[-1] == 6
     assert (np.diff(found) > 0).all()
+
+
+@pytest.mark.parametrize("leak", ["switched", "resistor"])
+@pytest.mark.parametrize("steps", [1, 3])
+@pytest.mark.parametrize("reset", RESETS)
+def test_a_spike_silences_a_neuron_for_its_refractory_period(
+    reset: str, steps: int, leak: str, spice: NgspiceSimulator
+) -> None:
+    """Driven so hard that it would spike in every step; then so that membranes move where it listens."""
+    neuron, membrane = ClockedLif(leak=leak, refractory=steps), Membrane(0.1, 0.9, *RESETS[reset], offset=2e-3)
+    wanted = np.concatenate([np.full(9, 1.5), [-0.9, 0.6, 0.3, 0.9, 1.5, 0.4, 0.4, 0.4, 0.4, 0.4]])
+    amps = unit(neuron, 0.1) * wanted
+    currents = np.maximum(amps, 0.0), np.maximum(-amps, 0.0)
+    run = in_spice(spice, neuron, membrane, currents)
+    volts, spikes = by_equation(neuron, membrane, currents)
+    np.testing.assert_array_equal(run.at(0.75, 1) > 0.0, spikes > 0.0)
+    np.testing.assert_array_equal(spikes[:9], np.arange(9) % (steps + 1) == 0)
+    assert np.abs(run.at(STROBE) - volts).max() < 0.002 * neuron.v_threshold
+    _, always = by_equation(replace(neuron, refractory=0), membrane, currents)
+    assert always[:9].all() == (reset != "hold")
+
+
+@pytest.mark.parametrize(("steps", "step", "pulse"), [(100, 1e-6, 100e-9), (3, 0.5e-6, 105e-9), (3, 2e-6, 420e-9)])
+def test_a_silence_ends_in_time(steps: int, step: float, pulse: float, spice: NgspiceSimulator) -> None:
+    """The longest, and short ones at other clocks: the first pulse behind a silence is heard, no earlier one."""
+    neuron, clock = ClockedLif(refractory=steps), Clocking(step=step, pulse=pulse)
+    membrane = Membrane(0.1, 0.9, "subtract", True)
+    amps = np.full(2 * steps + 4, 3.0 * neuron.c_m * neuron.v_threshold / (0.1 * pulse))
+    run = in_spice(spice, neuron, membrane, (amps, np.zeros_like(amps)), clock)
+    np.testing.assert_array_equal(run.at(0.75, 1) > 0.0, np.arange(len(amps)) % (steps + 1) == 0)
 
 
 @NEURONS

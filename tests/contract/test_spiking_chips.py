@@ -88,6 +88,23 @@ def test_spreads_and_jitter_are_those_of_spice(spice: NgspiceSimulator, leak: st
     assert_same(spice, SpikingChip(plan_spiking(network("subtract", biased=True), design)), trains())
 
 
+@pytest.mark.parametrize(
+    ("design", "recurrent"),
+    [(PLAIN, False), (PLAIN, True), (ROUTED, True)],
+    ids=["ahead", "recurrent", "recurrent, crossbar"],
+)
+def test_neurons_that_are_silent_after_a_spike_are_those_of_spice(
+    spice: NgspiceSimulator, design: Design, recurrent: bool
+) -> None:
+    graph = network("subtract", recurrent=recurrent, biased=True)
+    chip = SpikingChip(plan_spiking(graph, replace(design, neuron=ClockedLif(refractory=2))))
+    assert_same(spice, chip, trains())
+    found = chip.simulate(trains()).spikes
+    always = SpikingChip(plan_spiking(graph, design)).simulate(trains()).spikes
+    for stage in ("s0", "s1"):
+        assert found[stage].sum() < always[stage].sum()
+
+
 @pytest.mark.parametrize("ohms", [0.0, 5.0])
 def test_devices_with_a_curve_are_those_of_spice(spice: NgspiceSimulator, ohms: float) -> None:
     design = replace(WIRED, device=Sinh(), array=ArrayChoice(8, 8, ohms, ohms))

@@ -3,19 +3,19 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 
 from ohmweave.blocks.clocking import Clocking
+from ohmweave.blocks.lif_soma import LifSoma
 from ohmweave.blocks.logic import HIGH, LOW, Gated, switch
 from ohmweave.blocks.spiking import NEURON_PORTS, Membrane
 from ohmweave.circuit import Behavioural, Capacitor, Cell, Instance, Resistor, Surface, Vccs, VoltageSource
 from ohmweave.errors import DesignError
-from ohmweave.simulate.compiled import compiled
 from ohmweave.units import Array, Unit, require
 
-__all__ = ["ClockedLif", "LifSoma"]
+__all__ = ["ClockedLif"]
 
 _SWITCH_OHM = 2e3
 _HOLD = 10e-15
@@ -28,6 +28,11 @@ _LEAST_FARAD, _MOST_FARAD = 0.1e-15, 1e-9
 _OHMS = (1e3, 1e13)
 _GAINS = (1e-5, 20.0)
 _LEAKS = ("switched", "resistor")
+# What times the silence: its capacitor, and resistors large beside the switch that charges it and small beside those
+# that are open. Its end may be 0.3 of a step off, so that so many steps ask the decay to be right to 0.3 %.
+_SILENCE = 100e-15
+_SILENCE_OHMS = (1e6, 1e12)
+_MOST_SILENT = 100
 
 
 @dataclass(frozen=True)
@@ -98,6 +103,16 @@ class ClockedLif:
     takes that for a pulse of the clock's own width, so that one longer by w errs by w ln(1 / beta) / (2 step).
     Reset: a switch to ground, or a packet of charge C_m V_theta.
 
+    Refractory period: for N steps after a spike u = 0, whatever the reset, which then has no circuit of its own. Where
+    spike is high, the clock ``leak`` of the next step charges C_w = 100 fF to HIGH; it decays through R to LOW = -HIGH,
+    and as long as it is above 0 V a switch joins the membrane to ground. With
+
+        R C_w ln 2 = (N - e) step,   e = 0.20 the share of a step at which ``leak`` ends,
+
+    that is until step t + N + 1 begins, in which the neuron listens again; anything from 0.70 of the step before
+    (the strobe) to 0.30 of this one (the pulse) would do. The spike itself must not close the switch: it rises while
+    the comparator still looks at the membrane.
+
     Args:
         c_m: membrane capacitance C_m, F.
         v_threshold: V_theta, V.
@@ -107,9 +122,11 @@ class ClockedLif:
         offset_spread: standard deviation of the comparators' offsets, V.
         mirror_spread: of the gains of the copies, relative.
         leak_spread: of the leaks' capacitors or resistors, relative.
+        refractory: N, 0 to 100; 0 has no circuit for it.
 
     Raises:
-        DesignError: values that are not positive, limits below the threshold, an unknown leak.
+        DesignError: values that are not positive, limits below the threshold, an unknown leak, a refractory period of
+            no whole number of steps.
     """
 
     tolerance: ClassVar[float] = 0.0
@@ -123,6 +140,7 @@ class ClockedLif:
     offset_spread: Annotated[float, Unit("V")] = 0.0
     mirror_spread: float = 0.0
     leak_spread: float = 0.0
+    refractory: int = 0
 
     def __post_init__(self) -> None:
         require("neuron.c_m", self.c_m, "F", "1 pF")
@@ -150,14 +168,16 @@ class ClockedLif:
                 where="neuron.leak",
                 remedy='try leak = "switched"',
             )
+        _require_steps(self.refractory)
 
     def gain(self, per_unit: float, beta: float, clock: Clocking) -> float:
         """k = C_m V_theta / (Q d), Q in C into column p that shall be one threshold, d the droop of the pulse.
 
         Raises:
-            DesignError: copies that a current mirror cannot make, a leak that no part has.
+            DesignError: copies that a current mirror cannot make, a leak or a silence that no part has.
         """
         self._require_leak(beta, clock)
+        self._require_silence(clock)
         k = self.c_m * self.v_threshold / (per_unit * self.kept(beta, 0.0, clock, "pulse", clock.pulse))
         if not _GAINS[0] <= k <= _GAINS[1]:
             raise DesignError(
@@ -195,9 +215,10 @@ class ClockedLif:
             Instance("strobe", closing, ("word", "spike", "compare")),
             Instance("ch", Capacitor(_HOLD), ("spike", "0")),
             Instance("begin", closing, ("m", "0", "start")),
-            *self._reset(membrane, clock, closing),
+            *(self._silence(clock, closing) if self.refractory else self._reset(membrane, clock, closing)),
         ]
-        note = f"clocked neuron, beta {membrane.beta:g}, mirrors 1:{membrane.gain:.4g}, reset {membrane.reset}"
+        ending = f"refractory {self.refractory}" if self.refractory else f"reset {membrane.reset}"
+        note = f"clocked neuron, beta {membrane.beta:g}, mirrors 1:{membrane.gain:.4g}, {ending}"
         return Cell(name, NEURON_PORTS, tuple(parts), note=note)
 
     def _leak(self, membrane: Membrane, clock: Clocking, closing: Cell) -> list[Instance]:
@@ -216,18 +237,27 @@ class ClockedLif:
 
     def _reset(self, membrane: Membrane, clock: Clocking, closing: Cell) -> list[Instance]:
         if membrane.reset in {"zero", "hold"}:
-            # The gate is closed by the spike and the clock: a current of the clock's form through 1 kohm.
-            gate = Surface(Gated((HIGH - LOW) / _COMPARATOR_OHM))
-            return [
-                Instance("both", gate, ("0", "off", "spike", "0", "reset", "0")),
-                Instance("rg", Resistor(_COMPARATOR_OHM), ("off", "low")),
-                Instance("vl", VoltageSource(LOW), ("low", "0")),
-                Instance("sr", closing, ("m", "0", "off")),
-            ]
+            return [*_both("reset"), Instance("sr", closing, ("m", "0", "off"))]
         if membrane.reset == "subtract":
             packet = Surface(Gated(self.packet(membrane, clock)))
             return [Instance("packet", packet, ("m", "0", "spike", "0", "reset", "0"))]
         return []
+
+    def _silence(self, clock: Clocking, closing: Cell) -> list[Instance]:
+        waits = Behavioural(_Compared(HIGH / _COMPARATOR_OHM, 0.0))
+        return [
+            *_both("leak"),
+            Instance("vh", VoltageSource(HIGH), ("high", "0")),
+            Instance("sw", closing, ("high", "wait", "off")),
+            Instance("cw", Capacitor(_SILENCE), ("wait", "0")),
+            Instance("rw", Resistor(self._silence_ohms(clock)), ("wait", "low")),
+            Instance("waits", waits, ("0", "silent", "wait", "0")),
+            Instance("rs", Resistor(_COMPARATOR_OHM), ("silent", "0")),
+            Instance("still", closing, ("m", "0", "silent")),
+        ]
+
+    def _silence_ohms(self, clock: Clocking) -> float:
+        return (self.refractory - clock.phase("leak").end) * clock.step / (_SILENCE * math.log((HIGH - LOW) / -LOW))
 
     def packet(self, membrane: Membrane, clock: Clocking) -> float:
         """Current of the packets of charge that a spike takes from the membrane, A."""
@@ -241,6 +271,21 @@ class ClockedLif:
 
     def _leak_farads(self, membrane: Membrane) -> float:
         return self.c_m * (1.0 - membrane.beta) / membrane.beta * (1.0 + membrane.mismatch[2])
+
+    def _require_silence(self, clock: Clocking) -> None:
+        if not self.refractory:
+            return
+        found, (least, most) = self._silence_ohms(clock), _SILENCE_OHMS
+        if not least <= found <= most:
+            remedy = "lengthen clock.step or raise neuron.refractory"
+            if found > most:
+                remedy = "shorten clock.step or lower neuron.refractory"
+            raise DesignError(
+                f"expected a resistor from {least:g} to {most:g} ohm for the refractory period, found {found:.4g} ohm "
+                f"for refractory = {self.refractory} and steps of {clock.step:g} s",
+                where="neuron.refractory",
+                remedy=remedy,
+            )
 
     def _require_leak(self, beta: float, clock: Clocking) -> None:
         if beta in {0.0, 1.0}:
@@ -279,80 +324,31 @@ class ClockedLif:
         wait = (clock.strobe - clock.phase(when).begin * clock.step) % clock.step - 0.5 * width
         return math.exp(-wait * rate) * _spread(0.5 * width * rate) * _spread(0.5 * clock.edge * rate)
 
-    def soma(self, membranes: Sequence[Membrane], clock: Clocking) -> "LifSoma":
+    def soma(self, membranes: Sequence[Membrane], clock: Clocking) -> LifSoma:
         """The mathematics of these neurons."""
-        return LifSoma.of(self, membranes, clock)
-
-
-@dataclass(frozen=True, eq=False)
-class LifSoma:
-    """u(t) = beta u(t-1) - reset + injected charge, held within limits; voltages at the comparisons.
-
-    Args:
-        decay: what is left of membranes after a step, shape [neurons].
-        gains: V per coulomb into column p and into column n at the comparison, each [neurons].
-        level: thresholds with their offsets, V, [neurons].
-        packet: what a spike takes at the next comparison, V, [neurons].
-        emptied: whether a spike empties the membrane instead, [neurons].
-        deaf: whether a spike empties it behind the next step's pulse instead, [neurons].
-        limit: highest voltage at a comparison, V, [neurons].
-    """
-
-    linear: ClassVar[bool] = True
-
-    decay: Array
-    gains: tuple[Array, Array]
-    level: Array
-    packet: Array
-    emptied: Array
-    deaf: Array
-    limit: Array
-
-    @staticmethod
-    def of(neuron: ClockedLif, membranes: Sequence[Membrane], clock: Clocking) -> "LifSoma":
-        """The mathematics of the circuits that ``neuron`` makes of these membranes."""
-        rows = [_figures(neuron, membrane, clock) for membrane in membranes]
+        rows = [_figures(self, membrane, clock) for membrane in membranes]
         decay, more, less, level, packet, emptied, deaf, limit = np.array(rows, dtype=np.float64).T
-        return LifSoma(decay, (more, less), level, packet, emptied, deaf, limit)
-
-    def start(self, samples: int) -> Array:
-        """Empty membranes, shape [samples, neurons], V."""
-        return np.zeros((samples, len(self.decay)))
-
-    def step(self, v: Array, spikes: Array, charges: tuple[Array, Array]) -> tuple[Array, Array]:
-        """One step, as :class:`ohmweave.blocks.spiking.Soma`."""
-        return self.advance(v, spikes, self.gains[0] * charges[0] - self.gains[1] * charges[1])
-
-    def advance(self, v: Array, spikes: Array, moved: Array) -> tuple[Array, Array]:
-        """One step, as :class:`ohmweave.blocks.spiking.LinearSoma`."""
-        left = self.decay * v * (1.0 - self.emptied * spikes) - self.packet * spikes
-        v = np.clip(left + moved, -self.limit, self.limit) * (1.0 - self.deaf * spikes)
-        return v, (v > self.level).astype(np.float64)
-
-    def scan(self, moved: Array) -> Array:
-        """Every step, as :class:`ohmweave.blocks.spiking.ScanningSoma`."""
-        spikes = np.empty(moved.shape)
-        _scan(moved, spikes, self.decay, self.level, self.packet, self.emptied, self.deaf, self.limit)
-        return spikes
+        return LifSoma(decay, (more, less), level, packet, emptied, deaf, limit, self.refractory)
 
 
-@compiled
-def _scan(moved: Any, spikes: Any, decay: Any, level: Any, packet: Any, emptied: Any, deaf: Any, limit: Any) -> None:
-    """Every step of every sample; ``moved`` becomes the membranes."""
-    samples, steps, neurons = moved.shape
-    before, fired = np.empty(neurons), np.empty(neurons)
-    for s in range(samples):
-        before[:] = 0.0
-        fired[:] = 0.0
-        for t in range(steps):
-            row, out = moved[s, t], spikes[s, t]
-            for j in range(neurons):
-                v = decay[j] * before[j] * (1.0 - emptied[j] * fired[j]) - packet[j] * fired[j] + row[j]
-                v = min(max(v, -limit[j]), limit[j]) * (1.0 - deaf[j] * fired[j])
-                before[j] = v
-                fired[j] = 1.0 if v > level[j] else 0.0
-            row[:] = before
-            out[:] = fired
+def _require_steps(refractory: object) -> None:
+    whole = isinstance(refractory, int) and not isinstance(refractory, bool)
+    if not whole or refractory not in range(_MOST_SILENT + 1):
+        raise DesignError(
+            f"expected a whole number of steps from 0 to {_MOST_SILENT}, found {refractory!r}",
+            where="neuron.refractory",
+            remedy="try refractory = 1",
+        )
+
+
+def _both(clock: str) -> list[Instance]:
+    """Net ``off`` is HIGH while the spike and a clock are: a current of the clock's form through 1 kohm."""
+    gate = Surface(Gated((HIGH - LOW) / _COMPARATOR_OHM))
+    return [
+        Instance("both", gate, ("0", "off", "spike", "0", clock, "0")),
+        Instance("rg", Resistor(_COMPARATOR_OHM), ("off", "low")),
+        Instance("vl", VoltageSource(LOW), ("low", "0")),
+    ]
 
 
 def _figures(neuron: ClockedLif, membrane: Membrane, clock: Clocking) -> tuple[float, ...]:

@@ -12,7 +12,7 @@ import numpy as np
 from ohmweave.blocks.clocking import Clocking
 from ohmweave.blocks.lif_45 import LEAST_WIDTH, REST, circuit, size
 from ohmweave.blocks.lif_45_figures import LifFigures
-from ohmweave.blocks.spiking import Membrane
+from ohmweave.blocks.spiking import Membrane, SomaState
 from ohmweave.circuit import Cell, Instance, Resistor, VoltageSource
 from ohmweave.errors import DesignError
 from ohmweave.units import Array, Unit, require
@@ -38,7 +38,7 @@ class ClockedLif45:
 
     The same as :class:`ohmweave.blocks.clocked_lif.ClockedLif` in ports and clocks, :func:`lif_45.circuit` for the
     circuit and :func:`lif_45.size` for its sizes. Its leak is switched, its membrane is held by its mirrors' room,
-    some 0.46 V either side.
+    some 0.46 V either side. It has no refractory period: that is left to the neuron with ideal parts.
 
     Args:
         c_m: membrane capacitance C_m, F.
@@ -63,6 +63,7 @@ class ClockedLif45:
     # Of spikes; and of membranes what the worst of eight steps missed within the limits above, docs/theory/spiking.md.
     tolerance: ClassVar[float] = 0.01
     membrane_tolerance: ClassVar[float] = 0.05
+    refractory: ClassVar[int] = 0
 
     def __post_init__(self) -> None:
         require("neuron.c_m", self.c_m, "F", "1 pF")
@@ -239,18 +240,19 @@ class Lif45Soma:
         drift = np.stack([np.interp(k, figures.gains, each) for each in zip(*figures.drift, strict=True)], axis=1)
         return Lif45Soma(neuron, clock, figures, decay, moved, (more, less), level, packet, emptied, deaf, late, drift)
 
-    def start(self, samples: int) -> Array:
-        """Empty membranes, shape [samples, neurons], V."""
-        return np.zeros((samples, len(self.decay)))
+    def start(self, samples: int) -> SomaState:
+        """Empty membranes, as :class:`ohmweave.blocks.spiking.Soma`."""
+        return SomaState.still(samples, len(self.decay))
 
-    def step(self, v: Array, spikes: Array, charges: tuple[Array, Array]) -> tuple[Array, Array]:
+    def step(self, state: SomaState, charges: tuple[Array, Array]) -> SomaState:
         """One step, as :class:`ohmweave.blocks.spiking.Soma`."""
+        v, spikes = state.membranes, state.spikes
         v = v + (1.0 - self.late) * self._taken(v, spikes)
         v = self.decay * v + self.moved
         v = v + self.late * self._taken(v, spikes)
         v = self.pulsed(v + self.drifted(v) / self.neuron.c_m, charges)
         v = v + self.deaf * spikes * (self.figures.reset - v)
-        return v, (v > self.level).astype(np.float64)
+        return SomaState(v, (v > self.level).astype(np.float64), state.silent)
 
     def _taken(self, v: Array, spikes: Array) -> Array:
         """What resets change of membranes, V."""

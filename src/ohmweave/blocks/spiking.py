@@ -5,12 +5,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, runtime_checkable
 
+import numpy as np
+
 from ohmweave.blocks.clocking import Clocking
 from ohmweave.circuit import Cell
 from ohmweave.errors import ModelError
 from ohmweave.units import Array
 
-__all__ = ["NEURON_PORTS", "ClockedNeuron", "Consumer", "LinearSoma", "Membrane", "RowDriver", "ScanningSoma", "Soma"]
+__all__ = [
+    "NEURON_PORTS",
+    "ClockedNeuron",
+    "Consumer",
+    "LinearSoma",
+    "Membrane",
+    "RowDriver",
+    "ScanningSoma",
+    "Soma",
+    "SomaState",
+]
 
 # p and n end the columns of positive and negative weights; spike is held from one comparison to the next.
 NEURON_PORTS = ("p", "n", "spike", "start", "leak", "discharge", "compare", "reset", "integrate")
@@ -63,6 +75,30 @@ class Membrane:
         return "early" if self.reset == "subtract" and self.delay else "reset"
 
 
+@dataclass(frozen=True, eq=False)
+class SomaState:
+    """What many neurons side by side have at a comparison.
+
+    Args:
+        membranes: shape [samples, neurons], V.
+        spikes: what the comparison found, 0 or 1, same shape.
+        silent: steps from here on in which they do not listen, whole numbers, same shape.
+    """
+
+    membranes: Array
+    spikes: Array
+    silent: Array
+
+    @staticmethod
+    def still(samples: int, neurons: int) -> "SomaState":
+        """Empty membranes that have not spiked yet."""
+        return SomaState(*np.zeros((3, samples, neurons)))
+
+    def repeated(self, samples: int) -> "SomaState":
+        """The state of one sample for each of many."""
+        return SomaState(*(np.repeat(each, samples, axis=0) for each in (self.membranes, self.spikes, self.silent)))
+
+
 class Soma(Protocol):
     """The mathematics of many neurons side by side, from one comparison to the next.
 
@@ -71,20 +107,19 @@ class Soma(Protocol):
 
     linear: ClassVar[bool]
 
-    def start(self, samples: int) -> Array:
-        """Membranes before the first step, shape [samples, neurons], V."""
+    def start(self, samples: int) -> SomaState:
+        """Before the first step."""
         ...
 
-    def step(self, v: Array, spikes: Array, charges: tuple[Array, Array]) -> tuple[Array, Array]:
+    def step(self, state: SomaState, charges: tuple[Array, Array]) -> SomaState:
         """One step.
 
         Args:
-            v: membranes at the last comparison, shape [samples, neurons], V.
-            spikes: what it found, 0 or 1, same shape.
+            state: at the last comparison.
             charges: into columns p and n in this step, each [samples, neurons], C.
 
         Returns:
-            Membranes at this comparison, V, and spikes, 0 or 1.
+            What there is at this comparison.
         """
         ...
 
@@ -97,7 +132,7 @@ class LinearSoma(Soma, Protocol):
         """V at the comparison per coulomb into column p, and per coulomb out of the membrane into n, [neurons]."""
         ...
 
-    def advance(self, v: Array, spikes: Array, moved: Array) -> tuple[Array, Array]:
+    def advance(self, state: SomaState, moved: Array) -> SomaState:
         """One step, as :meth:`step`, for what charges move the membranes by, shape [samples, neurons], V."""
         ...
 
@@ -191,6 +226,11 @@ class ClockedNeuron(Protocol):
     @property
     def leak_spread(self) -> float:
         """Standard deviation of the leaks' parts, relative."""
+        ...
+
+    @property
+    def refractory(self) -> int:
+        """Steps after a spike in which it does not listen."""
         ...
 
     def gain(self, per_unit: float, beta: float, clock: Clocking) -> float:

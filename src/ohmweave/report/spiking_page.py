@@ -85,6 +85,7 @@ def _summary(plan: SpikingPlan, e: SpikeEvidence) -> list[tables.Fact]:
         tables.Fact(
             "Simulated by", f"{e.engine} {e.engine_version}", f"{quantity(e.seconds / e.samples, 's')} a sample"
         ),
+        *(tables.Fact("Unlike the network", remark) for remark in e.remarks),
     ]
 
 

@@ -178,7 +178,7 @@ def _evidence(
     samples = len(x)
     return SpikeEvidence(
         engine, told, "", samples, steps, None, np.concatenate(classes), np.concatenate(software), agreement,
-        joules, min(_ENERGY_SAMPLES, samples) if joules else 0, counts, shown, seconds,
+        joules, min(_ENERGY_SAMPLES, samples) if joules else 0, counts, shown, seconds, chip.plan.remarks,
     )  # fmt: skip
 
 

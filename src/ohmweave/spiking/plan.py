@@ -125,6 +125,11 @@ class SpikingPlan:
             found.append(0 if stage.source == INPUTS else found[stage.source] + 1)
         return tuple(found)
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What neurons of the chip do otherwise than the network's, one sentence a layer."""
+        return tuple(text for stage in self.stages for text in _remarks(self, stage.layers[-1]))
+
     def encode(self, x: Array) -> Array:
         """The trains of samples, the same for the same samples, [samples, steps, inputs]; of x [samples, ...]."""
         return np.concatenate([trains for _, trains in self.parts(x, max(1, len(x)))])
@@ -170,6 +175,22 @@ class SpikingPlan:
         """Rebuild a plan from its graph, its design and what :meth:`pack` returned."""
         stages = tuple(_unpack_stage(entry, arrays) for entry in structure["stages"])
         return SpikingPlan(graph, design, stages, bool(structure["straight"]))
+
+
+def _remarks(plan: SpikingPlan, layer: str) -> Iterator[str]:
+    reset, silent = getattr(plan.graph.node(layer).op, "reset", ""), plan.design.neuron.refractory
+    if silent:
+        # That reset is the loss of one step's inputs.
+        if (reset, silent) != ("hold", 1):
+            yield (
+                f"layer {layer!r}: neuron.refractory = {silent} silences neurons after a spike, where the network has "
+                f"a reset {reset!r} alone"
+            )
+    elif reset == "guarded":
+        yield (
+            f"layer {layer!r}: its reset 'guarded' is built as subtraction, which is another where a membrane comes "
+            "beyond twice its threshold"
+        )
 
 
 _STAGE_FACTS = ("name", "source", "inputs", "bias_rows", "recurrent", "outputs", "k")

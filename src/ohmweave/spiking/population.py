@@ -24,7 +24,7 @@ class Population:
         weight: W transposed, [inputs, neurons]; every stored entry is a synapse.
         bias: b, [neurons].
         beta: decay, [neurons].
-        reset: ``"zero"``, ``"subtract"`` or ``"none"``.
+        reset: ``"zero"``, ``"subtract"``, ``"hold"`` or ``"none"``.
         delay: whether the reset acts in the next step, after the decay.
         recurrent: V transposed, [neurons, neurons], or ``None``.
         shape: of the neurons in the network.

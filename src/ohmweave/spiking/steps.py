@@ -10,7 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ohmweave.blocks.spiking import LinearSoma, ScanningSoma, Soma
+from ohmweave.blocks.spiking import LinearSoma, ScanningSoma, Soma, SomaState
 from ohmweave.errors import DesignError
 from ohmweave.simulate.native import Native
 from ohmweave.simulate.threads import one_thread_each
@@ -123,24 +123,24 @@ class Stepper:
             return soma.scan(moves), moves
         samples, steps, _ = read.shape
         spikes, volts = np.empty((2, samples, steps, stage.outputs))
-        v, spiked = (np.repeat(each, samples, axis=0) for each in self._waited(index, stage))
+        state = self._waited(index, stage).repeated(samples)
         heard = stage.inputs + stage.bias_rows
         for t in range(steps):
             if isinstance(moves, np.ndarray):
-                own = spiked @ self._moved_by(index)[heard:] * widths[t] if stage.recurrent else 0.0
-                v, spiked = soma.advance(v, spiked, moves[:, t] + own)  # type: ignore[attr-defined]
+                own = state.spikes @ self._moved_by(index)[heard:] * widths[t] if stage.recurrent else 0.0
+                state = soma.advance(state, moves[:, t] + own)  # type: ignore[attr-defined]
             else:
-                v, spiked = soma.step(v, spiked, moves(t, spiked))
-            spikes[:, t], volts[:, t] = spiked, v
+                state = soma.step(state, moves(t, state.spikes))
+            spikes[:, t], volts[:, t] = state.spikes, state.membranes
         return spikes, volts
 
-    def _waited(self, index: int, stage: SpikingStage) -> tuple[Array, Array]:
-        """Membranes and spikes of one sample when a stage begins: it waits without charges for those before it."""
+    def _waited(self, index: int, stage: SpikingStage) -> SomaState:
+        """One sample's neurons when a stage begins: it waits without charges for those before it."""
         soma, still = self._stages[index][1], np.zeros((1, stage.outputs))
-        v, spiked = soma.start(1), still
+        state = soma.start(1)
         for _ in range(self.plan.delays[index]):
-            v, spiked = soma.step(v, spiked, (still, still))
-        return v, spiked
+            state = soma.step(state, (still, still))
+        return state
 
     def _moves(self, index: int, stage: SpikingStage, read: Array, widths: Array) -> "Array | Charges":
         """What charges of other neurons move membranes by, [samples, steps, neurons], V; or the charges of each step.
