@@ -22,8 +22,17 @@ __all__ = ["LOAD", "Steps", "characterize_neuron", "measure"]
 
 _GAIN, _GAINS, _BETA = 0.15, (0.02, 0.05, 0.1, 0.2, 0.4), 0.9
 # Of the tables: membranes, V, and currents in units of the design current.
-_VOLTS = np.linspace(LOW, HIGH, 45)
-_CURRENTS = np.array([-0.03, 0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0])
+_VOLTS = np.linspace(LOW, HIGH, 89)
+_CURRENTS = np.array(
+    [-0.03, 0.0, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0, 2.25, 2.5, 2.75, 3.0, 3.5, 4.0]
+)
+# Where shares of pulses' charges are found, and under which currents in both columns pulses are for that.
+_SHARES = np.array([0.05, 0.15, 0.3, 0.6, 1.0, 1.6, 2.3, 3.2])
+_BASES = np.array([0.0, 0.05, 0.1, 0.2, 0.3, 0.45, 0.6, 0.8, 1.0, 1.3, 1.6, 2.0, 2.5, 3.0])
+# Where parasitic capacitances of the membrane are found, V; the copies' gains and the walk for that, in pulses.
+_PLACES = np.array([-0.4, -0.2, 0.0, 0.2, 0.4])
+_WALKED = (0.05, _GAIN, 0.4)
+_WALK = np.array([1.0] * 5 + [-1.0] * 10 + [1.0] * 5)
 _OHMS = 1e3
 # What the array puts on a column beside its current, S.
 LOAD = 1.6e-3
@@ -101,8 +110,9 @@ def characterize_neuron(neuron: ClockedLif45, clock: Clocking, simulator: Ngspic
     """Measure the neuron in ngspice: mirrors at operating points, the rest in transients of one neuron.
 
     The tables are those of k = 0.15, relative to the same membrane without current; widths are proportional to k.
-    Drift comes from steps without input, for five k. The leak is the straight line
-    through what is left of membranes, the transfer the least squares of pulses against what the tables say.
+    Drift comes from steps without input, for five k. What arrives of pulses, and what the membrane has beside its
+    capacitor, is the least squares of pulses against what the tables say; the leak is the straight line through what is
+    left of membranes.
 
     Args:
         neuron: its membrane and design current.
@@ -116,17 +126,18 @@ def characterize_neuron(neuron: ClockedLif45, clock: Clocking, simulator: Ngspic
     engine = NgspiceSimulator() if simulator is None else simulator
     cell = neuron.cell("neuron", Membrane(_GAIN, _BETA, "zero", False), clock)
     given, taken, r_in, v_in = _tables(engine, neuron, clock)
-    leak_farads, leak_charge = _leak(engine, neuron, clock)
     empty, delay, energies = _spiking(engine, neuron, cell, clock)
     found = LifFigures(
         transistors=transistors(cell), r_in=r_in, v_in=v_in, offset=_offset(engine, neuron, clock),
         volts=_row(_VOLTS), currents=_row(_CURRENTS), given=tuple(map(_row, given)), taken=tuple(map(_row, taken)),
-        transfer=(1.0, 1.0), leak_farads=leak_farads, leak_charge=leak_charge, gains=_GAINS,
+        transfer=(1.0, 1.0), parasitic=(_row(0.0 * _VOLTS),) * 2, leak_farads=0.0, leak_charge=0.0, gains=_GAINS,
         drift=_drift(engine, neuron, clock),
         reset=empty, packet=1.0, delay=delay, energy_step=energies[0], energy_spike=energies[1],
         energy_charge=energies[2], i_column=neuron.i_column, step=clock.step, circuit=circuit_digest(cell),
     )  # fmt: skip
-    found = replace(found, transfer=_transfer(engine, neuron, clock, found))
+    found = _transfer(engine, neuron, clock, found)
+    leak_farads, leak_charge = _leak(engine, neuron, clock, found)
+    found = replace(found, leak_farads=leak_farads, leak_charge=leak_charge)
     return replace(found, packet=_packet(engine, neuron, clock))
 
 
@@ -194,37 +205,76 @@ def _drift(engine: NgspiceSimulator, neuron: ClockedLif45, clock: Clocking) -> t
     return tuple(map(_row, rows))
 
 
-def _leak(engine: NgspiceSimulator, neuron: ClockedLif45, clock: Clocking) -> tuple[float, float]:
-    """Parasitic capacitance of the leak, F, and what its switches put on the membrane, C."""
-    cell = neuron.cell("neuron", Membrane(_GAIN, _BETA, "none", False), clock)
-    run = measure(cell, clock, _stairs(neuron, clock, _GAIN), engine)
-    before, after = run.at(_BEFORE), run.at(_LEAKED)
-    used = np.abs(before) < _SETTLED
-    kept, moved = np.polyfit(before[used], after[used], 1)
-    return neuron.c_m / kept - neuron.c_m / _BETA, moved * neuron.c_m / kept
-
-
-def _transfer(
+def _leak(
     engine: NgspiceSimulator, neuron: ClockedLif45, clock: Clocking, found: LifFigures
 ) -> tuple[float, float]:
-    """Shares of the charges that arrive, p and n."""
-    membrane = Membrane(_GAIN, 1.0, "none", False)
-    step = 0.07 * neuron.c_m / (_GAIN * clock.pulse)
-    base = np.repeat(np.array([0.0, 0.2, 0.5, 1.0, 2.0]) * neuron.i_column, 4)
-    more = np.tile(np.array([1.0, 0.0, 0.0, 1.0]), 5) * step
-    less = np.tile(np.array([0.0, 1.0, 1.0, 0.0]), 5) * step
-    run = measure(neuron.cell("neuron", membrane, clock), clock, (base + more, base + less), engine)
-    charges = (run.currents[0][:, None] * clock.pulse, run.currents[1][:, None] * clock.pulse)
-    before, after = run.at(_LEAKED)[:, None], run.at(_COMPARED)[:, None]
+    """Parasitic capacitance of the leak, F, and what its switches put on the membrane, C.
 
-    def missed(shares: Array) -> Array:
-        known = replace(found, transfer=(float(shares[0]), float(shares[1])))
-        soma = Lif45Soma.of(neuron, [membrane], clock, known)
-        joined = before + soma.drifted(before) / neuron.c_m
-        return np.asarray((soma.pulsed(joined, charges) - after).ravel())
+    What a neuron without leak drifts by in the meantime is left out: it is part of its drift.
+    """
+    moves = _stairs(neuron, clock, _GAIN)
+    before, after = _leaking(measure(neuron.cell("neuron", Membrane(_GAIN, _BETA, "none", False), clock),
+                                     clock, moves, engine))  # fmt: skip
+    still, drifted = _leaking(measure(neuron.cell("neuron", Membrane(_GAIN, 1.0, "none", False), clock),
+                                      clock, moves, engine))  # fmt: skip
+    drift = np.polyval(np.polyfit(still, drifted - still, 2), before)
+    kept, moved = np.polyfit(before, after - drift, 1)
+    farads = neuron.c_m + float(np.interp(0.0, found.volts, found.beside(np.array([_GAIN]))[0]))
+    return farads * (1.0 / kept - 1.0) - neuron.c_m * (1.0 / _BETA - 1.0), moved * farads / kept
 
-    shares = least_squares(missed, np.ones(2), diff_step=1e-4).x
-    return float(shares[0]), float(shares[1])
+
+def _leaking(run: Steps) -> tuple[Array, Array]:
+    """Settled membranes before and after the leak, V."""
+    before, after = run.at(_BEFORE), run.at(_LEAKED)
+    used = np.abs(before) < _SETTLED
+    return before[used], after[used]
+
+
+def _transfer(engine: NgspiceSimulator, neuron: ClockedLif45, clock: Clocking, found: LifFigures) -> LifFigures:
+    """The figures with what arrives of pulses: shares of p and n over current, parasitic capacitances over voltage.
+
+    Found by least squares over pulses from and to membranes near 0 V, and over walks from limit to limit for three k:
+    what grows with k belongs to the copies, the rest to the other parts on the membrane.
+    """
+    pushes = np.tile(np.array([1.0, -1.0, -1.0, 1.0]), len(_BASES))
+    runs = [_pushed(engine, neuron, clock, _GAIN, np.repeat(_BASES, 4), pushes)]
+    runs += [_pushed(engine, neuron, clock, gain, np.full(len(_WALK), 0.3), _WALK) for gain in _WALKED]
+
+    def missed(unknown: Array) -> Array:
+        known, parts = _arriving(found, unknown), []
+        for gain, run in zip((_GAIN, *_WALKED), runs, strict=True):
+            soma = Lif45Soma.of(neuron, [Membrane(gain, 1.0, "none", False)], clock, known)
+            charges = (run.currents[0][:, None] * clock.pulse, run.currents[1][:, None] * clock.pulse)
+            before = run.at(_LEAKED)[:, None]
+            joined = before + soma.drifted(before) / neuron.c_m
+            parts.append((soma.pulsed(joined, charges) - run.at(_COMPARED)[:, None]).ravel())
+        return np.concatenate(parts)
+
+    start = np.concatenate([np.ones(2 * len(_SHARES)), np.zeros(2 * len(_PLACES))])
+    return _arriving(found, least_squares(missed, start, diff_step=1e-4, x_scale=0.01).x)
+
+
+def _pushed(
+    engine: NgspiceSimulator, neuron: ClockedLif45, clock: Clocking, gain: float, bases: Array, pushes: Array
+) -> Steps:
+    """A neuron without leak and reset, pushed up and down by pulses on top of equal currents into both columns."""
+    cell = neuron.cell("neuron", Membrane(gain, 1.0, "none", False), clock)
+    step, base = 0.07 * neuron.c_m / (gain * clock.pulse), bases * neuron.i_column
+    return measure(cell, clock, (base + np.maximum(pushes, 0.0) * step, base + np.maximum(-pushes, 0.0) * step), engine)
+
+
+def _arriving(found: LifFigures, unknown: Array) -> LifFigures:
+    """The figures with shares of p and of n at ``_SHARES`` and capacitances (pF; and for each k) at ``_PLACES``."""
+    p, n, still, copies = np.split(unknown, np.cumsum([len(_SHARES), len(_SHARES), len(_PLACES)]))
+    tables = [
+        tuple(_row(np.interp(amps, _SHARES, over) * np.array(row)) for amps, row in zip(_CURRENTS, table, strict=True))
+        for table, over in ((found.given, p), (found.taken, n))
+    ]
+    farads = [_row(1e-12 * np.interp(_VOLTS, _PLACES, each)) for each in (still, copies)]
+    return replace(
+        found, given=tables[0], taken=tables[1], transfer=(float(p.mean()), float(n.mean())),
+        parasitic=(farads[0], farads[1]),
+    )  # fmt: skip
 
 
 def _spiking(

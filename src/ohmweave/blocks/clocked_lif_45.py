@@ -97,7 +97,7 @@ class ClockedLif45:
         return np.asarray(steps * rest + spikes * found.energy_spike + coulombs * found.energy_charge)
 
     def gain(self, per_unit: float, beta: float, clock: Clocking) -> float:
-        """k = C_m V_theta / (t Q), t the share of the charge Q that arrives.
+        """k = (C_m + C_p(k)) V_theta / (t Q), t the share of the charge Q that arrives, C_p of parasitics.
 
         Args:
             per_unit: Q, charge in C into column p that shall be one threshold.
@@ -111,7 +111,9 @@ class ClockedLif45:
         _within("clock.step", clock.step, _STEPS, "s", "1 us")
         _within("clock.pulse", clock.pulse, _PULSES, "s", "100 ns")
         self._require_leak(beta)
-        k = self.c_m * self.v_threshold / (per_unit * float(np.mean(self.figures.transfer)))
+        share = self.v_threshold / (per_unit * float(np.mean(self.figures.transfer)))
+        still, copies = (float(np.interp(0.0, self.figures.volts, each)) for each in self.figures.parasitic)
+        k = (self.c_m + still) * share / (1.0 - copies * share)
         least = max(LEAST_WIDTH / size(self.i_column, 1.0).mirror[0], self.figures.gains[0])
         most = self.figures.gains[-1]
         if not least <= k <= most:
@@ -194,9 +196,10 @@ class Lif45Soma:
     """Membranes charged and discharged by measured currents, from one comparison to the next.
 
         v <- d (v - reset) + c,   v <- v + drift(v) / C_m,
-        C_m dv/dt = k (f_p(v, I_p) - f_n(v, I_n)) over the pulse,   spike where v > level,
+        (C_m + C_p(v)) dv/dt = k (f_p(v, I_p) - f_n(v, I_n)) over the pulse,   spike where v > level,
 
-    f_p and f_n are tables of what the mirrors put on a membrane and take from it; the pulse is done in eight parts,
+    f_p and f_n are tables of what the mirrors put on a membrane and take from it, C_p is what the membrane's other
+    parts add to its capacitor; the pulse is done in eight parts,
     each by the exponential Euler method (Hochbruck and Ostermann, Acta Numerica 2010) with the slope between v and
     where a plain step would lead: exact where the currents do not depend on v, stable where the mirrors run out of
     room. Drift, as all charges, is that of steps of 1 us and i_column 100 uA: at the ends of what both may be membranes
@@ -215,6 +218,7 @@ class Lif45Soma:
         deaf: whether a spike empties it behind the next step's pulse instead, [neurons].
         late: whether the reset comes after the leak, [neurons].
         drift: C, [neurons, volts].
+        farads: C_m + C_p, F, [neurons, volts].
     """
 
     linear: ClassVar[bool] = False
@@ -231,6 +235,7 @@ class Lif45Soma:
     deaf: Array
     late: Array
     drift: Array
+    farads: Array
 
     @staticmethod
     def of(neuron: ClockedLif45, membranes: Sequence[Membrane], clock: Clocking, figures: LifFigures) -> "Lif45Soma":
@@ -238,7 +243,10 @@ class Lif45Soma:
         rows = [_row(neuron, membrane, clock, figures) for membrane in membranes]
         decay, moved, more, less, level, packet, emptied, deaf, late, k = np.array(rows, dtype=np.float64).T
         drift = np.stack([np.interp(k, figures.gains, each) for each in zip(*figures.drift, strict=True)], axis=1)
-        return Lif45Soma(neuron, clock, figures, decay, moved, (more, less), level, packet, emptied, deaf, late, drift)
+        farads = neuron.c_m + figures.beside(k)
+        return Lif45Soma(
+            neuron, clock, figures, decay, moved, (more, less), level, packet, emptied, deaf, late, drift, farads
+        )
 
     def start(self, samples: int) -> SomaState:
         """Empty membranes, as :class:`ohmweave.blocks.spiking.Soma`."""
@@ -260,10 +268,7 @@ class Lif45Soma:
 
     def drifted(self, v: Array) -> Array:
         """Charge that comes to membranes (V) in a step without input, C."""
-        column, share = _place(v, self.figures.volts)
-        row = np.arange(len(self.decay))
-        left = self.drift[row, column]
-        return np.asarray(left + share * (self.drift[row, column + 1] - left))
+        return _between(self.drift, *_place(v, self.figures.volts))
 
     def pulsed(self, v: Array, charges: tuple[Array, Array]) -> Array:
         """Membranes after a pulse with charges (C) into columns p and n.
@@ -277,14 +282,12 @@ class Lif45Soma:
             currents = charge / (self.clock.pulse * amps)
             self._require_known(column, currents)
             flows.append(_Flow.of(table, currents, found.currents))
-        part = self.clock.pulse / _PARTS
-        more, less = (
-            part * gain * share * amps / self.neuron.c_m for gain, share in zip(self.gains, found.transfer, strict=True)
-        )
+        more, less = (self.clock.pulse / _PARTS * gain * amps for gain in self.gains)
 
         def moved(v: Array) -> Array:
             column, share = _place(v, found.volts)
-            return np.asarray(more * flows[0].at(column, share) - less * flows[1].at(column, share))
+            coulombs = more * flows[0].at(column, share) - less * flows[1].at(column, share)
+            return np.asarray(coulombs / _between(self.farads, column, share))
 
         for _ in range(_PARTS):
             first = moved(v)
@@ -337,6 +340,13 @@ def _place(v: Array, volts: tuple[float, ...]) -> tuple[Array, Array]:
     return column, place - column
 
 
+def _between(table: Array, column: Array, share: Array) -> Array:
+    """A table [neurons, volts] between two of its columns, for each neuron (last index) of ``column``."""
+    row = np.arange(len(table))
+    left = table[row, column]
+    return np.asarray(left + share * (table[row, column + 1] - left))
+
+
 def _relative(change: Array, first: Array) -> Array:
     """Change over what it is of, 0 where that is next to nothing."""
     moving = np.abs(first) > 1e-9
@@ -352,16 +362,17 @@ def _mean_decay(z: Array) -> Array:
 def _row(neuron: ClockedLif45, membrane: Membrane, clock: Clocking, found: LifFigures) -> tuple[float, ...]:
     more_p, more_n, deviation = membrane.mismatch
     decay, moved = 1.0, 0.0
+    farads = neuron.c_m + float(np.interp(0.0, found.volts, found.beside(np.array([membrane.gain]))[0]))
     if membrane.beta < 1.0:
         leak = neuron.c_m * (1.0 - membrane.beta) / membrane.beta * (1.0 + deviation) + found.leak_farads
-        decay, moved = neuron.c_m / (neuron.c_m + leak), found.leak_charge / (neuron.c_m + leak)
+        decay, moved = farads / (farads + leak), found.leak_charge / (farads + leak)
     # What currents at rest leave on the membrane when the copies are not equal.
     window = clock.phase("integrate")
     rest = membrane.gain * (more_p - more_n) * REST * neuron.i_column * (window.end - window.begin) * clock.step
     packet = found.packet * neuron.v_threshold if membrane.reset == "subtract" else 0.0
     return (
         decay,
-        moved + rest / neuron.c_m,
+        moved + rest / farads,
         membrane.gain * (1.0 + more_p),
         membrane.gain * (1.0 + more_n),
         neuron.v_threshold + membrane.offset + found.offset,

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ohmweave.errors import DesignError
+from ohmweave.units import Array
 
 __all__ = ["LifFigures"]
 
@@ -29,7 +32,9 @@ class LifFigures:
         currents: into a column, ascending.
         given: current that p puts on the membrane for k = 1, [currents][volts]; n without current.
         taken: what the membrane has less when there is current in n, [currents][volts].
-        transfer: charge that arrives for pulses into p and into n, as a share of what the tables say.
+        transfer: mean of what arrives of charges into p and into n, as a share of what operating points say; it is in
+            the tables.
+        parasitic: capacitance that the membrane has beside C_m, F, and what comes to it for each k, [2][volts].
         leak_farads: parasitic capacitance beside the leak's capacitor, F.
         leak_charge: what the leak's switches put on the membrane, C.
         gains: k of ``drift``, ascending.
@@ -54,6 +59,7 @@ class LifFigures:
     given: tuple[Row, ...]
     taken: tuple[Row, ...]
     transfer: tuple[float, float]
+    parasitic: tuple[Row, Row]
     leak_farads: float
     leak_charge: float
     gains: Row
@@ -67,6 +73,11 @@ class LifFigures:
     i_column: float
     step: float
     circuit: str
+
+    def beside(self, gains: Array) -> Array:
+        """What membranes have beside C_m for these k, F, shape [gains, volts]."""
+        still, copies = np.array(self.parasitic)
+        return np.asarray(still + gains[:, None] * copies)
 
     def save(self, path: Path) -> None:
         """Write them as JSON; :meth:`load` reads the same figures back."""
