@@ -20,7 +20,9 @@ INPUTS = np.array([0.6, 0.8, -0.5, 0.9, 1.0, -0.9, 0.3, 0.8, 0.9, 0.2])
 def by_circuit(membrane: Membrane, inputs: Array) -> tuple[Array, Array]:
     """Spikes, and membranes in thresholds, of charges on top of one of 4 pC in both columns."""
     soma = NEURON.soma([membrane], CLOCK)
-    unit = NEURON.c_m * NEURON.v_threshold / (membrane.gain * float(np.mean(NEURON.figures.transfer)))
+    farads = NEURON.c_m + NEURON.figures.at_rest(membrane.gain)
+    unit = farads * NEURON.v_threshold / (membrane.gain * float(np.mean(NEURON.figures.transfer)))
+    assert NEURON.gain(unit, 1.0, CLOCK) == pytest.approx(membrane.gain)
     state, found = soma.start(1), []
     for moved in inputs:
         charges = 4e-12 + unit * max(moved, 0.0), 4e-12 + unit * max(-moved, 0.0)
@@ -61,7 +63,7 @@ REFUSED: list[tuple[ClockedLif45, float, float, Clocking, str]] = [
         1e-15,
         0.9,
         CLOCK,
-        "neuron: expected a ratio of the current mirrors from 0.02 to 0.4, found 202.2; lower neuron.c_m, or change "
+        "neuron: expected a ratio of the current mirrors from 0.02 to 0.4, found 201.4; lower neuron.c_m, or change "
         "the read voltage, clock.pulse or the device's range",
     ),
     (
@@ -69,7 +71,7 @@ REFUSED: list[tuple[ClockedLif45, float, float, Clocking, str]] = [
         UNIT / 2.2,
         0.9,
         CLOCK,
-        "neuron: expected a ratio of the current mirrors from 0.02 to 0.4, found 0.4449; lower neuron.c_m, or change "
+        "neuron: expected a ratio of the current mirrors from 0.02 to 0.4, found 0.4432; lower neuron.c_m, or change "
         "the read voltage, clock.pulse or the device's range",
     ),
     (
@@ -119,7 +121,10 @@ def test_only_what_was_measured_is_planned(
 
 
 def test_a_neuron_without_leak_needs_no_capacitor() -> None:
-    assert NEURON.gain(UNIT, 1.0, CLOCK) == pytest.approx(0.2 / np.mean(NEURON.figures.transfer))
+    k = NEURON.gain(UNIT, 1.0, CLOCK)
+    farads = NEURON.c_m + NEURON.figures.at_rest(k)
+    assert k == pytest.approx(farads * NEURON.v_threshold / (UNIT * np.mean(NEURON.figures.transfer)))
+    assert 0.2 < k < 0.204
 
 
 def test_the_figures_hold_for_currents_like_the_one_measured() -> None:

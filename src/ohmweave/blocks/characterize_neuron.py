@@ -138,7 +138,7 @@ def characterize_neuron(neuron: ClockedLif45, clock: Clocking, simulator: Ngspic
     found = _transfer(engine, neuron, clock, found)
     leak_farads, leak_charge = _leak(engine, neuron, clock, found)
     found = replace(found, leak_farads=leak_farads, leak_charge=leak_charge)
-    return replace(found, packet=_packet(engine, neuron, clock))
+    return replace(found, packet=_packet(engine, neuron, clock, found))
 
 
 def _row(values: Array) -> tuple[float, ...]:
@@ -205,9 +205,7 @@ def _drift(engine: NgspiceSimulator, neuron: ClockedLif45, clock: Clocking) -> t
     return tuple(map(_row, rows))
 
 
-def _leak(
-    engine: NgspiceSimulator, neuron: ClockedLif45, clock: Clocking, found: LifFigures
-) -> tuple[float, float]:
+def _leak(engine: NgspiceSimulator, neuron: ClockedLif45, clock: Clocking, found: LifFigures) -> tuple[float, float]:
     """Parasitic capacitance of the leak, F, and what its switches put on the membrane, C.
 
     What a neuron without leak drifts by in the meantime is left out: it is part of its drift.
@@ -219,8 +217,13 @@ def _leak(
                                       clock, moves, engine))  # fmt: skip
     drift = np.polyval(np.polyfit(still, drifted - still, 2), before)
     kept, moved = np.polyfit(before, after - drift, 1)
-    farads = neuron.c_m + float(np.interp(0.0, found.volts, found.beside(np.array([_GAIN]))[0]))
+    farads = _farads(neuron, found)
     return farads * (1.0 / kept - 1.0) - neuron.c_m * (1.0 / _BETA - 1.0), moved * farads / kept
+
+
+def _farads(neuron: ClockedLif45, found: LifFigures) -> float:
+    """What a membrane at 0 V has with k = 0.15, F."""
+    return neuron.c_m + found.at_rest(_GAIN)
 
 
 def _leaking(run: Steps) -> tuple[Array, Array]:
@@ -296,12 +299,12 @@ def _spiking(
     return float(run.at(0.95)[2]), delay, (float(idle), float(spike), float(coulomb))
 
 
-def _packet(engine: NgspiceSimulator, neuron: ClockedLif45, clock: Clocking) -> float:
-    """What a reset by subtraction takes, as a share of what was asked for."""
+def _packet(engine: NgspiceSimulator, neuron: ClockedLif45, clock: Clocking, found: LifFigures) -> float:
+    """Charge that a reset by subtraction takes, as a share of what was asked for."""
     cell = neuron.cell("neuron", Membrane(_GAIN, _BETA, "subtract", False), clock)
     unit = neuron.c_m * neuron.v_threshold / (_GAIN * clock.pulse)
     # Every step spikes.
     more = np.array([1.2, 1.0, 1.1, 1.05, 1.1, 1.1]) * unit
     run = measure(cell, clock, (0.6 * neuron.i_column + more, np.full(6, 0.6 * neuron.i_column)), engine)
     taken = run.at(_JOINED) - run.at(0.97)
-    return float(taken[1:].mean() / neuron.v_threshold)
+    return float(taken[1:].mean() * _farads(neuron, found) / (neuron.c_m * neuron.v_threshold))

@@ -112,10 +112,12 @@ class ClockedLif45:
         _within("clock.pulse", clock.pulse, _PULSES, "s", "100 ns")
         self._require_leak(beta)
         share = self.v_threshold / (per_unit * float(np.mean(self.figures.transfer)))
-        still, copies = (float(np.interp(0.0, self.figures.volts, each)) for each in self.figures.parasitic)
-        k = (self.c_m + still) * share / (1.0 - copies * share)
+        still = self.figures.at_rest(0.0)
+        k = (self.c_m + still) * share
         least = max(LEAST_WIDTH / size(self.i_column, 1.0).mirror[0], self.figures.gains[0])
         most = self.figures.gains[-1]
+        if k <= most:
+            k /= 1.0 - (self.figures.at_rest(1.0) - still) * share
         if not least <= k <= most:
             raise DesignError(
                 f"expected a ratio of the current mirrors from {least:.3g} to {most:g}, found {k:.4g}",
@@ -362,14 +364,14 @@ def _mean_decay(z: Array) -> Array:
 def _row(neuron: ClockedLif45, membrane: Membrane, clock: Clocking, found: LifFigures) -> tuple[float, ...]:
     more_p, more_n, deviation = membrane.mismatch
     decay, moved = 1.0, 0.0
-    farads = neuron.c_m + float(np.interp(0.0, found.volts, found.beside(np.array([membrane.gain]))[0]))
+    farads = neuron.c_m + found.at_rest(membrane.gain)
     if membrane.beta < 1.0:
         leak = neuron.c_m * (1.0 - membrane.beta) / membrane.beta * (1.0 + deviation) + found.leak_farads
         decay, moved = farads / (farads + leak), found.leak_charge / (farads + leak)
     # What currents at rest leave on the membrane when the copies are not equal.
     window = clock.phase("integrate")
     rest = membrane.gain * (more_p - more_n) * REST * neuron.i_column * (window.end - window.begin) * clock.step
-    packet = found.packet * neuron.v_threshold if membrane.reset == "subtract" else 0.0
+    packet = found.packet * neuron.c_m * neuron.v_threshold / farads if membrane.reset == "subtract" else 0.0
     return (
         decay,
         moved + rest / farads,

@@ -40,7 +40,7 @@ class LifFigures:
         gains: k of ``drift``, ascending.
         drift: charge that comes to the membrane in a step without input, C, [gains][volts].
         reset: membrane after a reset to zero, V.
-        packet: what a reset by subtraction takes, as a share of what was asked for.
+        packet: charge that a reset by subtraction takes, as a share of what was asked for.
         delay: from the comparators' clock to a spike, s.
         energy_step: of a step without input and spike, J.
         energy_spike: what a step with a spike takes more, J.
@@ -78,6 +78,10 @@ class LifFigures:
         """What membranes have beside C_m for these k, F, shape [gains, volts]."""
         still, copies = np.array(self.parasitic)
         return np.asarray(still + gains[:, None] * copies)
+
+    def at_rest(self, gain: float) -> float:
+        """The same for one k and a membrane at 0 V, F."""
+        return float(np.interp(0.0, self.volts, self.beside(np.array([gain]))[0]))
 
     def save(self, path: Path) -> None:
         """Write them as JSON; :meth:`load` reads the same figures back."""
