@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from ohmweave.blocks.spiking import NEURON_PORTS, Membrane
 from ohmweave.blocks.technology import N_CHANNEL, P_CHANNEL, V_DD, V_SS, nmos, pmos
-from ohmweave.circuit import Capacitor, Cell, CurrentSource, Instance, Mosfet, VoltageSource
+from ohmweave.circuit import Capacitor, Cell, CurrentSource, Instance, Mosfet, Resistor, VoltageSource
 
 __all__ = ["LEAST_WIDTH", "REST", "SUPPLIES", "LifSizes", "circuit", "size", "transistors"]
 
@@ -21,6 +21,8 @@ _AMPLIFIER, _SOURCE = 0.1, 0.5
 REST, _TAIL, _COMPARE = 0.05, 0.05, 0.02
 # Gates of cascodes while they conduct, V: their mirrors then have 0.1 V and more.
 _BIASES = {"vcn": 0.12, "vcp": -0.15, "van": -0.05, "vap": -0.20}
+# Conductance from a column to ground per ampere of design current, S/A: see :func:`circuit`.
+_DAMPING = 8.0
 # MOM capacitors, F: what holds a spike; what the opening n copy takes from a membrane, per unit of k, so that it takes
 # what the wider p copy gives.
 _HOLD, _BALANCE = 3e-15, 14e-15
@@ -44,6 +46,7 @@ class LifSizes:
         p_fold, n_fold: of the cascodes on its pair and on its load.
         load: of its load.
         gain: k.
+        damping: resistor from a column to ground, ohm.
         i_tail: of an amplifier, A.
         i_compare: of the comparator, A.
     """
@@ -59,6 +62,7 @@ class LifSizes:
     n_fold: Size
     load: Size
     gain: float
+    damping: float
     i_tail: float
     i_compare: float
 
@@ -97,6 +101,7 @@ def size(i_column: float, gain: float) -> LifSizes:
         n_fold=n(half, _AMPLIFIER, _CASCODE),
         load=n(half, _MIRROR * REST, _LONG),
         gain=gain,
+        damping=1.0 / (_DAMPING * i_column),
         i_tail=i_tail,
         i_compare=_COMPARE * i_column,
     )
@@ -108,7 +113,9 @@ def circuit(
     """The neuron, ports :data:`ohmweave.blocks.spiking.NEURON_PORTS`; its membrane is the net ``m``.
 
     Columns: an amplifier (telescopic, of p channels) holds each column at 0 V by the gate of M1, which takes the
-    column's current and one at rest; M2 is M1's cascode. Copies: k times as wide, that of n draws on the membrane,
+    column's current and one at rest; M2 is M1's cascode. The lighter the array, the larger that loop's gain and the
+    slower its second pole, the column's: a resistor to ground, with next to no voltage over it, keeps the loop from
+    ringing whatever array there is. Copies: k times as wide, that of n draws on the membrane,
     that of p by way of the mirror M5 to M8. Both have cascodes on the membrane, which only conduct while
     ``integrate`` is high. Leak: a capacitor is joined to the membrane (``leak``) and emptied (``discharge``) by gates
     of both channels. Comparator: an amplifier of n channels between membrane and threshold, whose word is let to the
@@ -160,6 +167,7 @@ def _times(wide: Size, factor: float) -> Size:
 def _column(sizes: LifSizes, c: str) -> Iterator[Instance]:
     """The end of a column: its gate net is ``g`` and its letter."""
     gate, middle, tail, left, right, word, down, up = (f"{net}{c}" for net in "getxydzw")
+    yield Instance(f"r{c}", Resistor(sizes.damping), (c, "0"))
     yield Instance(f"m1{c}", nmos(*sizes.mirror), (middle, gate, "vss", "vss"))
     yield Instance(f"m2{c}", nmos(*sizes.cascode), (c, "vcn", middle, "vss"))
     yield Instance(f"rest{c}", pmos(*sizes.rest), (c, "bp", "vdd", "vdd"))
