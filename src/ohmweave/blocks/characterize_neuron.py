@@ -237,7 +237,7 @@ def _transfer(engine: NgspiceSimulator, neuron: ClockedLif45, clock: Clocking, f
     """The figures with what arrives of pulses: shares of p and n over current, parasitic capacitances over voltage.
 
     Found by least squares over pulses from and to membranes near 0 V, and over walks from limit to limit for three k:
-    what grows with k belongs to the copies, the rest to the other parts on the membrane. Larger shares of everything are
+    what grows with k belongs to the copies, the rest to the other parts on the membrane. Larger shares of all would be
     the same as smaller capacitances: shares are 1 in the mean, as mirrors lose no charge.
     """
     pushes = np.tile(np.array([1.0, -1.0, -1.0, 1.0]), len(_BASES))
