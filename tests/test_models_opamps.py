@@ -12,6 +12,7 @@ import pytest
 
 from ohmweave import archive
 from ohmweave.blocks.file_opamp import FileOpAmp
+from ohmweave.circuit import Library
 from ohmweave.compile import compile as weave
 from ohmweave.design import Design
 from ohmweave.errors import UserError
@@ -323,6 +324,22 @@ def test_a_section_without_sections_is_told(desk: Path) -> None:
         "miller.sp: expected the section 'tt', found no file with sections; leave out section, or name the library "
         "that has it in include"
     )
+
+
+def test_a_section_of_an_include_goes_before_that_of_all(desk: Path) -> None:
+    table = {
+        "file": "miller.sp", "name": "miller", "ports": ["inp", "inn", "out"],
+        "supplies": {"avdd": "1 V", "avss": "-1 V"}, "bias": {"ib": "5 uA"},
+    }  # fmt: skip
+
+    def library(**given: object) -> Library:
+        return load_opamp_library(read_opamp_choice({**table, **given}, "d.toml"), desk)
+
+    own = [{"file": "generic.lib", "section": "ss"}]
+    slow = library(include=["generic.lib"], section="ss")
+    assert slow.entries == (("opamp/generic.lib", "ss"), ("opamp/miller.sp", ""))
+    assert library(include=own) == library(include=own, section="tt") == slow
+    assert library(include=["generic.lib"], section="tt") != slow
 
 
 SPICE = {
