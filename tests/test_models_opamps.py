@@ -80,6 +80,9 @@ def test_one_command_measures_an_opamp(ngspice: str, ohmweave: CommandLine, desk
     assert opamp.quiescent_power == pytest.approx(1.3 * 35e-6, rel=0.15)
     assert opamp.offset_spread == 1e-3
     assert opamp.holds is not None
+    # What holds the output works against the output stage of a second one.
+    assert opamp.figures.curves.held[0][1] == pytest.approx(opamp.figures.i_sink, rel=0.05)
+    assert opamp.figures.curves.held[-1][1] == pytest.approx(0.0, abs=0.2e-6)
 
 
 def test_without_a_design_options_say_the_same(measured: Path, ohmweave: CommandLine) -> None:
