@@ -71,12 +71,17 @@ class Sized(MeasuredOpAmp):
         return circuit(name, size(self.target), low)
 
 
+def opamp_cells(target: Target) -> tuple[Cell, Cell]:
+    """The circuits of an op-amp for a target, free and with its output held above 0 V."""
+    sizes = size(target)
+    return circuit("opamp", sizes), circuit("opamp_held", sizes, 0.0)
+
+
 def sized(target: Target, folder: Path) -> TwoStage45 | Sized:
     """An op-amp for a target; measured in ngspice unless the folder has the figures of this very circuit."""
     if target == Target():
         return TwoStage45()
-    sizes = size(target)
-    cells = circuit("opamp", sizes), circuit("opamp_held", sizes, 0.0)
+    cells = opamp_cells(target)
     path = (
         folder
         / f"{target.gbw / 1e6:g}MHz_{target.c_load * 1e12:g}pF_{target.i_out * 1e6:g}uA_{target.i_bias * 1e6:g}uA.json"

@@ -9,6 +9,7 @@ ngspice, transistors and all. Op-amps of sources (``finite``) are used where tra
 images count: they decide ``--many``.
 
 Each finished point is a line of DATA.jsonl in the output folder: a study that is started again goes on where it was.
+Its key names the chip by what differs from the defaults at the time (``study_keys.py``), and network and images.
 
     python examples/study_cooptimisation.py --data mnist:DIR
     python examples/study_cooptimisation.py --data digits --images 40 --many 100 --axes base gain bits
@@ -21,20 +22,22 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from analog_parts import line_amps, network, settling, sized, stage_inputs
+from analog_parts import line_amps, network, opamp_cells, settling, sized, stage_inputs
 from cooptimisation_page import Records, draw, numbers, summary, winner, write_page
+from study_keys import described, known
 from study_tiles_and_nonidealities import append, read_kept
 
 import ohmweave as ow
 from ohmweave.analysis.deviation import deviation
 from ohmweave.blocks import Feedback, Finite, MemristorFeedback, ResistorFeedback, SwitchedFeedback, TwoStage45
+from ohmweave.blocks.figures import circuit_digest
 from ohmweave.blocks.two_stage import Target
 from ohmweave.chip import Chip
 from ohmweave.design import Design, SignalChoice
@@ -89,10 +92,15 @@ class Point:
     hidden: tuple[int, ...] = ()
     bits: int = 0
 
+    def chip(self) -> str:
+        """Names the chip apart from its network: its choices, and the transistors that its op-amps are or are like."""
+        choices = described(self.design, known()), described(self.target or self.gain, known()), self.bits
+        transistors = circuit_digest(*opamp_cells(self.target or Target()))
+        return hashlib.sha256(json.dumps((choices, transistors), sort_keys=True).encode()).hexdigest()[:10]
+
     def key(self, digest: str) -> str:
         """Names everything that the result depends on; ``digest`` is that of images and weights."""
-        opamp = asdict(self.target) if self.target else self.gain
-        return hashlib.sha256(f"{digest}\n{self.design.dump()}\n{opamp}\n{self.bits}".encode()).hexdigest()[:20]
+        return f"{self.chip()}-{hashlib.sha256(digest.encode()).hexdigest()[:10]}"
 
 
 def conductances(on: float, ratio: float) -> Design:

@@ -19,6 +19,7 @@ from ohmweave.compile import compile as weave
 from ohmweave.demo.digits_mlp import WEIGHTS
 from ohmweave.design import Design
 from ohmweave.graph import Graph
+from ohmweave.netlist import DIALECTS
 from ohmweave.simulate import SIMULATORS
 from ohmweave.simulate.fake import Fake
 
@@ -171,6 +172,25 @@ def test_netlist_says_what_it_wrote(ohmweave: CommandLine, digits_build: Path, t
     done = ohmweave("netlist", digits_build)
     assert done.code == 0
     assert "4820" in done.out
+
+
+SUFFIXES = {"ngspice": ".cir", "hspice": ".sp", "xyce": ".xyce", "spectre": ".scs", "vacask": ".sim"}
+
+
+@pytest.mark.parametrize("name", DIALECTS)
+def test_a_netlist_is_called_as_its_simulator_expects(
+    name: str, ohmweave: CommandLine, perceptron: Graph, tmp_path: Path
+) -> None:
+    build = archive.save(weave(perceptron, calibration=np.eye(3)), tmp_path / "build")
+    before = (build / archive.NETLIST).read_bytes()
+    value = read(ohmweave("netlist", build, "--dialect", name, "--json"))
+    assert value["files"] == [str(build / "netlist" / f"chip{SUFFIXES[name]}")]
+    # Beside that of ngspice, which verify runs, and part of the build.
+    assert (build / archive.NETLIST).read_bytes() == before
+    assert archive.load(build).plan.devices == value["devices"]
+    assert archive.save(archive.load(build), build) == build
+    elsewhere = read(ohmweave("netlist", build, "--dialect", name, "-o", tmp_path / "n", "--json"))
+    assert elsewhere["files"] == [str(tmp_path / "n" / f"chip{SUFFIXES[name]}")]
 
 
 @pytest.fixture

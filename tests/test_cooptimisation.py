@@ -26,7 +26,8 @@ def modules() -> Iterator[dict[str, ModuleType]]:
     """The modules of the study, as a script beside them would import them."""
     sys.path.insert(0, str(EXAMPLES))
     try:
-        yield {name: import_module(name) for name in ("analog_parts", "cooptimisation_page", "study_cooptimisation")}
+        names = ("analog_parts", "cooptimisation_page", "study_keys", "study_cooptimisation")
+        yield {name: import_module(name) for name in names}
     finally:
         sys.path.remove(str(EXAMPLES))
 
@@ -99,6 +100,54 @@ def test_the_least_energy_wins_among_those_that_keep_up_with_the_bases_network(m
         "Least energy within 1% of the base's network: op-amps sized for a sink current: 100 µA: 6.00 nJ an image, "
         "30.00 mW, 200 ns; the base takes 12.00 nJ."
     )
+
+
+KEPT = EXAMPLES.parent / "docs" / "studies" / "co-optimisation" / "mnist.jsonl"
+
+
+def test_kept_points_are_of_the_chips_of_today(modules: dict[str, ModuleType]) -> None:
+    study = modules["study_cooptimisation"]
+    every = study.points(study.SOURCES["mnist"].networks)
+    chips = {(point.axis, point.value): point.chip() for axis in every.values() for point in axis}
+    chips |= {("whole", ohms): study.Point("whole", ohms).chip() for ohms, _ in study.WHOLE}
+    for key, record in study.read_kept(KEPT).items():
+        axis = "joint" if record["axis"] == "final" else record["axis"]
+        assert key.partition("-")[0] == chips[axis, record["value"]], record
+
+
+def test_chips_have_a_name_each(modules: dict[str, ModuleType]) -> None:
+    study = modules["study_cooptimisation"]
+    names: dict[str, set[Any]] = {}
+    for points in study.points(study.SOURCES["mnist"].networks).values():
+        for point in points:
+            opamp = point.target or point.gain
+            names.setdefault(point.chip(), set()).add((point.design, opamp, point.bits))
+    assert all(len(chips) == 1 for chips in names.values())
+    assert len(names) == len(set.union(*names.values())) > 50
+
+
+def test_choices_that_designs_get_leave_names_alone_and_defaults_that_change_do_not(
+    modules: dict[str, ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study, known = modules["study_cooptimisation"], modules["study_keys"].known()
+    point = study.Point("base", 0.0, study.conductances(10e-6, 30.0))
+    told = replace(point, design=replace(point.design, array=replace(point.design.array, reserve=0.2)))
+    names = point.chip(), told.chip()
+    assert names[0] != names[1]
+
+    def without(kind: str, *fields: str) -> dict[str, Any]:
+        return {**known, kind: {key: value for key, value in known[kind].items() if key not in fields}}
+
+    for older in (
+        without("ArrayChoice", "reserve"),
+        without("Design", "driver", "feedback"),
+        without("Linear", "levels"),
+    ):
+        monkeypatch.setattr(study, "known", lambda older=older: older)
+        assert (point.chip(), told.chip()) == names
+    for kind, field in (("ArrayChoice", "r_row"), ("Finite", "r_out"), ("Design", "seed")):
+        monkeypatch.setattr(study, "known", lambda k=kind, f=field: {**known, k: {**known[k], f: "77.0"}})
+        assert point.chip() != names[0]
 
 
 def test_inputs_of_few_bits_are_the_nearest_codes(modules: dict[str, ModuleType]) -> None:

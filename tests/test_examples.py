@@ -19,7 +19,7 @@ from ohmweave.frontend import load_data
 
 ROOT = Path(__file__).parents[1]
 # What scripts are made of.
-PARTS = ("analog_parts.py", "cooptimisation_page.py")
+PARTS = ("analog_parts.py", "cooptimisation_page.py", "study_keys.py")
 TRAINERS = (
     *("train_digits_mlp.py", "train_mnist_mlp.py", "train_reference_models.py", "reference_models.py"),
     *("train_spiking_digits.py", "train_spiking_mnist.py", "train_spiking_recurrent.py"),

@@ -9,9 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ohmweave import archive
+from ohmweave.compile import compile as weave
 from ohmweave.design import Design
 from ohmweave.devices.surface import Surface
 from ohmweave.errors import UserError
+from ohmweave.graph import Graph
 from ohmweave.models import characterize, load_library, read_choice
 from ohmweave.models.checks import Place, check_curves, check_states
 from ohmweave.models.stored import origin, read_characterisation, stored_path
@@ -219,6 +222,40 @@ def test_conductances_out_of_reach_are_told(ngspice: str, ohmweave: CommandLine,
     with pytest.raises(UserError) as caught:
         Design.parse(text, "d.toml")
     assert str(caught.value).startswith("d.toml: my_rram.characterized.npz: is broken (")
+
+
+SPLIT = {
+    "user.sub": subcircuit("b1 p n i={scale}*{x}*sinh(v(p,n)/0.3)"),
+    "corners.lib": ".lib tt\n.param scale=1e-4\n.endl tt\n.lib ff\n.param scale=2e-4\n.endl ff\n",
+}
+
+
+def test_a_corner_is_a_section_of_an_include(
+    ngspice: str, ohmweave: CommandLine, desk: Path, perceptron: Graph
+) -> None:
+    for name, text in SPLIT.items():
+        (desk / name).write_text(text)
+    state = 'state = { parameter = "x", low = 0.1, high = 1.0 }\n'
+    design = f'[device]\nfile = "user.sub"\nname = "user"\nports = ["p", "n"]\n{state}'
+    reach = []
+    for corner in ("tt", "ff"):
+        include = f'include = [{{ file = "corners.lib", section = "{corner}" }}]\n'
+        (desk / "corner.toml").write_text(design + include)
+        assert ohmweave("characterize", "corner.toml").code == 0
+        found = Design.load("corner.toml")
+        reach.append(found.device.g_range)
+    assert reach[1] == (pytest.approx(2.0 * reach[0][0], rel=1e-5), pytest.approx(2.0 * reach[0][1], rel=1e-5))
+    arguments = ("--name", "user", "--ports", "p,n", "--state", "x=0.1:1", "--include", "corners.lib:ff", "--json")
+    said = json.loads(ohmweave("characterize", "user.sub", *arguments).out)
+    assert (said["g_off"], said["g_on"]) == reach[1]
+    # A build holds the library whole, and takes the same section of it.
+    build = archive.save(weave(perceptron, found, calibration=np.eye(3)), desk / "build")
+    assert archive.load(build).plan.design == found
+    assert ".lib device/corners.lib ff\n" in (build / archive.NETLIST).read_text()
+    assert (build / "netlist" / "device" / "corners.lib").read_text() == SPLIT["corners.lib"]
+    np.savez(desk / "data.npz", x=np.eye(3), y=np.zeros(3, dtype=np.int64))
+    done = ohmweave("verify", "build", "--data", "npz:data.npz", "--samples", 2, "--json")
+    assert (done.code, json.loads(done.out)["ok"]) == (0, True), done.err
 
 
 COMMANDS = {

@@ -11,7 +11,7 @@ from ohmweave.circuit import Cell, Foreign, Instance
 from ohmweave.devices.file import model_cell
 from ohmweave.errors import UserError
 from ohmweave.models import load_library, read_choice
-from ohmweave.netlist import Ngspice, scan, write
+from ohmweave.netlist import Ngspice, dialect, scan, write
 from ohmweave.netlist.held import held
 
 HERE = Path(__file__).parent / "models"
@@ -124,6 +124,24 @@ CHOICES = {
         {"include": ["$HOME/a"]},
         "d.toml: device.include: expected a list of plain paths, found ['$HOME/a']; PATHS",
     ),
+    "an include without its section": (
+        {"include": ["a.inc", {"file": "b.lib"}]},
+        "d.toml: device.include: expected a file with its section, found {'file': 'b.lib'}; INCLUDE",
+    ),
+    "an include with a newline in its section": (
+        {"include": [{"file": "b.lib", "section": "tt\n.exec"}]},
+        "d.toml: device.include: expected a file with its section, found "
+        r"{'file': 'b.lib', 'section': 'tt\n.exec'}; INCLUDE",
+    ),
+    "an include of a path that a shell would read": (
+        {"include": [{"file": "b;c", "section": "tt"}]},
+        "d.toml: device.include: expected a file with its section, found {'file': 'b;c', 'section': 'tt'}; INCLUDE",
+    ),
+    "an include with more than that": (
+        {"include": [{"file": "b", "section": "tt", "corner": 1}]},
+        "d.toml: device.include: expected a file with its section, found "
+        "{'file': 'b', 'section': 'tt', 'corner': 1}; INCLUDE",
+    ),
     "a voltage without its unit": (
         {"v_read": 0.1},
         "d.toml: device.v_read: expected a unit (V), found the bare number '0.1'; write \"0.1 V\"",
@@ -144,6 +162,7 @@ def test_a_mistake_in_the_table_is_told_whole(case: str) -> None:
     with pytest.raises(UserError) as caught:
         read_choice(table, "d.toml")
     words = message.replace("PATHS", "name files and folders with letters, digits and . _ + - only")
+    words = words.replace("INCLUDE", 'write { file = "models.lib", section = "tt" }')
     assert str(caught.value) == words.replace("STATE", 'state = { parameter = "gap", low = 0.2, high = 1.7 }')
 
 
@@ -413,6 +432,56 @@ def test_a_library_holds_its_files_as_they_are_and_what_is_taken_of_them(tmp_pat
     }
     assert library.entries == (("device/d.inc", ""), ("device/user.sub", ""))
     assert (library.cells, library.ports) == (("user",), ("n", "p"))
+
+
+LIBRARY = ".lib tt\n.model dd d (is=1e-15)\n.endl tt\n.lib ff\n.model dd d (is=1e-14)\n.endl ff\n"
+
+
+def test_an_include_may_be_a_section_of_a_library(tmp_path: Path) -> None:
+    (tmp_path / "user.sub").write_text(subcircuit(READ, "d1 p n dd"))
+    (tmp_path / "models.lib").write_text(LIBRARY)
+    table = {**PLAIN, "include": [{"file": "models.lib", "section": "ff"}]}
+    library = load_library(read_choice(table, "d.toml"), tmp_path)
+    assert library.entries == (("device/models.lib", "ff"), ("device/user.sub", ""))
+    assert [text for _, text, _ in library.shared] == ["dd d (is=1e-14)"]
+    typical = {**PLAIN, "include": [{"file": "models.lib", "section": "tt"}]}
+    assert load_library(read_choice(typical, "d.toml"), tmp_path).digest != library.digest
+
+
+def test_an_includes_section_is_there_or_is_told(tmp_path: Path) -> None:
+    (tmp_path / "user.sub").write_text(subcircuit(READ, "d1 p n dd"))
+    (tmp_path / "models.lib").write_text(LIBRARY)
+    assert refusal(tmp_path, {**PLAIN, "include": [{"file": "models.lib", "section": "tt_"}]}) == (
+        "models.lib: expected the section 'tt_', found none of that name; did you mean 'tt'?"
+    )
+    assert refusal(tmp_path, {**PLAIN, "include": ["models.lib"]}) == (
+        "models.lib:1: expected one section of the library, found none named; name a section: tt, ff"
+    )
+    # Sections that are not taken are judged too: a simulator reads past them.
+    (tmp_path / "models.lib").write_text(LIBRARY.replace(".endl ff", ".control\n.endl ff"))
+    assert refusal(tmp_path, {**PLAIN, "include": [{"file": "models.lib", "section": "tt"}]}) == (
+        f"models.lib:6: expected circuit cards only, found '.control'; {CIRCUIT_ONLY}"
+    )
+
+
+INCLUDES = {
+    "ngspice": ".lib device/models.lib ff",
+    "hspice": ".lib 'device/models.lib' ff",
+    "xyce": '.lib "device/models.lib" ff',
+    "spectre": 'simulator lang=spice\n.lib "device/models.lib" ff\nsimulator lang=spectre',
+}
+
+
+@pytest.mark.parametrize("name", INCLUDES)
+def test_every_dialect_takes_the_section_of_an_include(name: str, tmp_path: Path) -> None:
+    (tmp_path / "user.sub").write_text(subcircuit(READ, "d1 p n dd"))
+    (tmp_path / "models.lib").write_text(LIBRARY)
+    choice = read_choice({**PLAIN, "include": [{"file": "models.lib", "section": "ff"}]}, "d.toml")
+    stream = io.StringIO()
+    write(model_cell(choice, load_library(choice, tmp_path)), dialect(name), stream)
+    before, after = stream.getvalue().split(f"\n{INCLUDES[name]}\n")
+    assert "models.lib" not in before + after
+    assert "user.sub" in after
 
 
 def test_comments_at_line_ends_are_no_ports_and_no_parameters(tmp_path: Path) -> None:

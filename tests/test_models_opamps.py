@@ -12,6 +12,7 @@ import pytest
 
 from ohmweave import archive
 from ohmweave.blocks.file_opamp import FileOpAmp
+from ohmweave.circuit import Library
 from ohmweave.compile import compile as weave
 from ohmweave.design import Design
 from ohmweave.errors import UserError
@@ -79,6 +80,9 @@ def test_one_command_measures_an_opamp(ngspice: str, ohmweave: CommandLine, desk
     assert opamp.quiescent_power == pytest.approx(1.3 * 35e-6, rel=0.15)
     assert opamp.offset_spread == 1e-3
     assert opamp.holds is not None
+    # What holds the output works against the output stage of a second one.
+    assert opamp.figures.curves.held[0][1] == pytest.approx(opamp.figures.i_sink, rel=0.05)
+    assert opamp.figures.curves.held[-1][1] == pytest.approx(0.0, abs=0.2e-6)
 
 
 def test_without_a_design_options_say_the_same(measured: Path, ohmweave: CommandLine) -> None:
@@ -323,6 +327,22 @@ def test_a_section_without_sections_is_told(desk: Path) -> None:
         "miller.sp: expected the section 'tt', found no file with sections; leave out section, or name the library "
         "that has it in include"
     )
+
+
+def test_a_section_of_an_include_goes_before_that_of_all(desk: Path) -> None:
+    table = {
+        "file": "miller.sp", "name": "miller", "ports": ["inp", "inn", "out"],
+        "supplies": {"avdd": "1 V", "avss": "-1 V"}, "bias": {"ib": "5 uA"},
+    }  # fmt: skip
+
+    def library(**given: object) -> Library:
+        return load_opamp_library(read_opamp_choice({**table, **given}, "d.toml"), desk)
+
+    own = [{"file": "generic.lib", "section": "ss"}]
+    slow = library(include=["generic.lib"], section="ss")
+    assert slow.entries == (("opamp/generic.lib", "ss"), ("opamp/miller.sp", ""))
+    assert library(include=own) == library(include=own, section="tt") == slow
+    assert library(include=["generic.lib"], section="tt") != slow
 
 
 SPICE = {

@@ -359,6 +359,19 @@ def test_a_sample_whose_equations_are_singular_leaves_the_others_their_solutions
     np.testing.assert_allclose(found.controls[[0, 2], 0], [0.5, -3.0], rtol=1e-12)
 
 
+def test_elements_that_move_no_control_follow_the_others() -> None:
+    # The second and the third see the first; nothing sees them.
+    response, c_0 = np.array([[-1e3, 0.0, 0.0], [200.0, 0.0, 0.0], [-5.0, 0.0, 0.0]]), np.array([[2.0, -1.0, 0.3]])
+    found = solve_elements(response, c_0, Elements([(Cubic(), 3)]), 1e-12)
+    alone = solve_elements(response[:1, :1], c_0[:, :1], Elements([(Cubic(), 1)]), 1e-12)
+    assert (found.controls[0, 0], found.amps[0, 0]) == (alone.controls[0, 0], alone.amps[0, 0])
+    np.testing.assert_allclose(found.controls, c_0 + found.amps @ response.T, rtol=0.0, atol=1e-12)
+    np.testing.assert_allclose(found.amps, 1e-3 * found.controls**3, rtol=1e-9)
+    none = solve_elements(0.0 * response, c_0, Elements([(Cubic(), 3)]), 1e-12)
+    np.testing.assert_allclose(none.amps, 1e-3 * c_0**3, rtol=1e-15)
+    assert none.done.all()
+
+
 def test_a_sample_whose_equations_are_singular_is_named() -> None:
     parts = (Instance("r", Resistor(1e3), ("u", "x")), Instance("b", Behavioural(Latch()), ("0", "x", "x", "0")))
     bench = Bench(Cell("latch", ("u",), parts), ("u",), np.array([[0.5], [2.0]]), ("x",))

@@ -18,8 +18,9 @@ from ohmweave.bench import Bench
 from ohmweave.blocks import TwoStage45
 from ohmweave.blocks.curves import Bends
 from ohmweave.blocks.figures import OpAmpFigures, circuit_digest
+from ohmweave.blocks.ota import FIGURES as OTA
 from ohmweave.blocks.technology import N_CHANNEL, NMOS, P_CHANNEL, V_DD, V_SS, nmos, pmos
-from ohmweave.blocks.two_stage import FIGURES, Target, circuit, size
+from ohmweave.blocks.two_stage import FIGURES, FIGURES_AB, Target, circuit, size
 from ohmweave.circuit import Capacitor, Cell, Instance, Mosfet, MosfetModel, Resistor, VoltageSource
 from ohmweave.compile import compile as weave
 from ohmweave.design import Design
@@ -193,6 +194,38 @@ def test_a_file_without_figures_is_explained(tmp_path: Path) -> None:
         f"{path}: cannot be read as an op-amp's figures (KeyError: 'curves'); "
         "measure them again with characterize_opamp"
     )
+
+
+def test_figures_of_older_versions_are_read_as_they_were(tmp_path: Path) -> None:
+    figures = OpAmpFigures.load(FIGURES)
+    older = dataclasses.replace(figures, curves=dataclasses.replace(figures.curves, lower=(), held=()))
+    found = json.loads(older.dump())
+    assert not {"lower", "held"} & set(found["curves"])
+    (tmp_path / "figures.json").write_text(older.dump(), encoding="utf-8")
+    assert OpAmpFigures.load(tmp_path / "figures.json") == older
+    parts = {part.name for part in older.curves.cell("opamp", 0.0).parts}
+    assert not {"back", "low", "held"} & parts
+
+
+HELD = [(path, low) for path in (FIGURES, OTA) for low in (None, 0.0, 0.05)]
+
+
+@pytest.mark.parametrize(("path", "low"), [*HELD, (FIGURES_AB, None)])
+def test_supplies_give_what_was_measured_and_ground_gives_nothing(path: Path, low: float | None) -> None:
+    curves = OpAmpFigures.load(path).curves
+    v = np.linspace(-0.5, 0.5, 41)
+    v = v if low is None else v[v >= low - 1e-3]
+    volts = np.stack([np.full_like(v, curves.rest), 0.0 * v, v], axis=1)
+    found = Native().run(Bench(curves.cell("opamp", low), ("p", "n", "out"), volts, (), ("vdd", "vss")))
+    upper, lower = found.source_amps.T
+    np.testing.assert_allclose(upper + lower + found.input_amps[:, 2], 0.0, atol=1e-12)
+    expected = Bends(curves.lower).value(v) + (curves.currents.alone if low is None else curves.currents.limited)
+    if curves.sunk:
+        expected += Bends(curves.sunk).value(0.0 * v)
+    if low is not None and curves.held:
+        expected += Bends(curves.held).value(v - low)
+    # F is within 1 uV of the input, which is 0.1 uA here.
+    np.testing.assert_allclose(-lower, expected, rtol=0.0, atol=0.15e-6 if curves.sunk else 1e-9)
 
 
 def test_an_upper_limit_is_refused() -> None:

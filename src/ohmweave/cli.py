@@ -177,7 +177,7 @@ def characterize(
     supplies: Annotated[str | None, typer.Option(help="of an op-amp's file: PORT=VOLTS,PORT=VOLTS")] = None,
     bias: Annotated[str | None, typer.Option(help="of an op-amp's file: PORT=AMPS, a current into it")] = None,
     section: Annotated[str | None, typer.Option(help="of a model file: section of a library")] = None,
-    include: Annotated[list[str] | None, typer.Option(help="of a model file: one it needs; may be repeated")] = None,
+    include: Annotated[list[str] | None, typer.Option(help="FILE or FILE:SECTION it needs; may be repeated")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="of an op-amp's kind: file to write")] = None,
     time_limit: Annotated[float, typer.Option(help="seconds a sweep may take")] = 600.0,
     as_json: Json = False,

@@ -61,7 +61,7 @@ def test_the_amplifiers_macro_is_its_transistors(low: float | None, loop: float,
     )
     native, spice = both(bench)
     np.testing.assert_allclose(native.volts, spice.volts, rtol=0.0, atol=4e-4)
-    np.testing.assert_allclose(native.source_amps, spice.source_amps, rtol=0.0, atol=5e-6)
+    np.testing.assert_allclose(native.source_amps, spice.source_amps, rtol=0.0, atol=0.2e-6)
 
 
 CLASS_AB = TwoStage45(output="class_ab")
@@ -85,7 +85,8 @@ def test_the_class_ab_macro_is_its_transistors(loop: float, load: float, both: B
     cell, volts = Cell("jig", ("a", "out"), parts), np.linspace(-0.3, 0.3, 25)[:, None]
     native, spice = both(Bench(cell, ("a",), volts, ("out",), ("op1.vdd", "op1.vss")))
     np.testing.assert_allclose(native.volts, spice.volts, rtol=0.0, atol=7e-4)
-    np.testing.assert_allclose(native.source_amps, spice.source_amps, rtol=0.0, atol=10e-6)
+    # The curves do not know that M7 minds the output's voltage less where it carries less.
+    np.testing.assert_allclose(native.source_amps, spice.source_amps, rtol=0.0, atol=2.5e-6)
 
 
 OTA = Design(opamp=Ota45(), device=Linear(0.1e-6, 10e-6), signal=SignalChoice(v_read=0.1, v_out=0.2))

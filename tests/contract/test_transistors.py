@@ -122,7 +122,7 @@ def test_the_macro_is_the_transistors_with_the_loop_closed(low: float | None, lo
     volts = np.linspace(-0.3, 0.3 if load > 2e3 else 0.15, 25)[:, None]
     native, spice = both(Bench(jig, ("a",), volts, ("out", "n"), ("op1.vdd", "op1.vss")))
     np.testing.assert_allclose(native.volts, spice.volts, rtol=0.0, atol=2e-4)
-    np.testing.assert_allclose(native.source_amps, spice.source_amps, rtol=0.0, atol=15e-6)
+    np.testing.assert_allclose(native.source_amps, spice.source_amps, rtol=0.0, atol=0.2e-6)
 
 
 @pytest.mark.parametrize("low", [None, 0.0])

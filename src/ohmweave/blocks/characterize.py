@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from ohmweave.bench import Bench, Waves
-from ohmweave.blocks.curves import OpAmpCurves, SupplyCurrents
+from ohmweave.blocks.curves import OpAmpCurves, Points, SupplyCurrents
 from ohmweave.blocks.figures import OpAmpFigures, circuit_digest
 from ohmweave.blocks.measured import MeasuredOpAmp
 from ohmweave.blocks.protocols import OpAmp
@@ -18,13 +18,14 @@ __all__ = ["characterize_cells", "characterize_opamp", "thin"]
 
 # Input differences: dense around zero, to where any input stage is switched. Output stage switched off, V.
 _REACH, _DENSITY, _INPUTS, _OFF = 0.2, 9.0, 1201, -0.05
-# Output voltages as shares of the supplies, and around an output limit, V.
+# Output voltages as shares of the supplies, and around an output limit, V; none of these nearer to another.
 _OUTPUTS, _NEAR = 219, 0.995
 _AROUND = np.concatenate([np.linspace(-20e-3, 10e-3, 301), np.linspace(15e-3, 0.35, 30)])
 # A step that large, of the largest current, is looked at anew in so many points; and what holding must be able to do.
 _COARSE, _FINE, _STRONGER = 0.2, 301, 1.1
-# An output that pulls takes that much of what it sinks beyond what flows at rest.
-_PULLED = 0.5
+_DIGITS = 9
+# What the output's current changes of the supplies' is kept where it comes to that much of what flows at rest.
+_CHANGED = 0.01
 # Points of a curve that are kept: errors of the straight lines between them.
 _VOLTS, _AMPS, _SHARE = 1e-6, 0.1e-6, 0.01
 _LEAST_CURRENT = 1e-4
@@ -96,48 +97,69 @@ def _curves(engine: NgspiceSimulator, plain: Cell, held: Cell | None) -> OpAmpCu
             remedy="check its supplies and bias",
         )
     rest = float(np.interp(0.0, amps, e))
-    v = _NEAR * np.linspace(*supplies, _OUTPUTS)
-    taken = -_output_amps(engine, plain, rest, v)
-    r_out = 1.0 / float(_slope(v, taken, 0.0))
+    alone, r_out, load, low = _at_rest(engine, plain, rest, supplies)
     transconductance = float(_slope(e, amps, rest))
     rises = _rising(amps, _LEAST_CURRENT * -amps[0])
     drive = tuple((volts, current) for current, volts in thin(amps[rises], e[rises] - rest, _VOLTS))
-    limited = plain if held is None else held
-    currents = SupplyCurrents(_drawn(engine, plain, rest, 0.0), _drawn(engine, limited, rest, -_OFF))
+    floor, kept, idle = ((), (), 0.0) if held is None else _floor(engine, plain, held, rest, -amps[0])
     return OpAmpCurves(
-        supplies=supplies, rest=rest, gain=transconductance * r_out, r_out=r_out,
-        drive=drive, load=thin(v, taken - np.interp(0.0, v, taken), _AMPS),
-        floor=() if held is None else _floor(engine, plain, held, -amps[0]), currents=currents,
-        sunk=_sunk(amps[rises], lower[rises] - np.interp(rest, e, lower)),
+        supplies=supplies, rest=rest, gain=transconductance * r_out, r_out=r_out, drive=drive, load=load, floor=floor,
+        currents=SupplyCurrents(alone, alone + idle), lower=low, held=kept,
+        sunk=_drawn_over(amps[rises], lower[rises] - alone, _CHANGED * alone),
     )  # fmt: skip
 
 
-def _sunk(amps: Array, through: Array) -> tuple[tuple[float, float], ...]:
-    """What flows from supply to supply beyond rest over the output's current, where the output pushes and pulls."""
-    return thin(amps, through, _AMPS) if through[0] > -_PULLED * amps[0] else ()
+def _at_rest(
+    engine: NgspiceSimulator, plain: Cell, rest: float, supplies: tuple[float, float]
+) -> tuple[float, float, Points, Points]:
+    """With the input at rest: what flows into V_SS (A), R_o (ohm), and points H and L over the output's voltage."""
+    v = _NEAR * np.linspace(*supplies, _OUTPUTS)
+    found = _run(engine, plain, rest, v)
+    taken, low = found.input_amps[:, 2], -found.source_amps[:, 1]
+    alone = _drawn(engine, plain, rest, 0.0)
+    load = thin(v, taken - np.interp(0.0, v, taken), _AMPS)
+    return alone, 1.0 / float(_slope(v, taken, 0.0)), load, thin(v, low - alone, _AMPS)
 
 
-def _floor(engine: NgspiceSimulator, plain: Cell, held: Cell, sunk: float) -> tuple[tuple[float, float], ...]:
-    """What holds the output above 0 V gives it while the output stage is switched off: points V, A.
+def _drawn_over(x: Array, amps: Array, least: float) -> Points:
+    """What flows from supply to supply over a voltage or a current, where it comes to ``least`` (A)."""
+    return thin(x, amps, _AMPS) if np.abs(amps).max() >= least else ()
 
-    None where it gives nothing, or is no stronger than what the output stage then sinks, ``sunk`` (A).
+
+def _floor(engine: NgspiceSimulator, plain: Cell, held: Cell, rest: float, sunk: float) -> tuple[Points, Points, float]:
+    """What holds the output above 0 V while the output stage is switched off: points V, A.
+
+    Its current into the output, and what it draws from supply to supply besides, beyond the last figure, what it draws
+    where the output is above the limit. No points where it gives nothing, or is no stronger than what the output stage
+    sinks, ``sunk`` (A).
     """
 
-    def given(v: Array) -> Array:
-        return _output_amps(engine, held, _OFF, v) - _output_amps(engine, plain, _OFF, v)
+    def seen(v: Array) -> tuple[Array, Array]:
+        with_it, without = (_run(engine, cell, _OFF, v) for cell in (held, plain))
+        gives = without.input_amps[:, 2] - with_it.input_amps[:, 2]
+        return gives, without.source_amps[:, 1] - with_it.source_amps[:, 1]
 
-    v, amps = _AROUND, given(_AROUND)
+    idle = _drawn(engine, held, rest, -_OFF) - _drawn(engine, plain, rest, -_OFF)
+    v, (amps, drawn) = _AROUND, seen(_AROUND)
     if amps.max() <= 0.0:
-        return ()
-    k = int(np.diff(amps).argmin())
-    if amps[k] - amps[k + 1] > _COARSE * amps.max():
-        v = np.union1d(v, np.linspace(v[max(k - 1, 0)], v[min(k + 2, len(v) - 1)], _FINE))
-        amps = given(v)
+        return (), (), idle
+    finer = np.unique(np.round(np.concatenate([v, _between(v, amps), _between(v, drawn)]), _DIGITS))
+    if len(finer) > len(v):
+        v, (amps, drawn) = finer, seen(finer)
     if amps.max() < _STRONGER * sunk:
-        return ()
+        return (), (), idle
     # Where the holding circuit runs out of current its curve flattens; Newton's method wants it to go on.
     steepest = int(np.gradient(amps, v).argmin())
-    return thin(v[steepest:], amps[steepest:], _AMPS)
+    v, amps, beyond = v[steepest:], amps[steepest:], drawn[steepest:] - np.interp(-_OFF, v, drawn)
+    return thin(v, amps, _AMPS), _drawn_over(v, beyond, _AMPS), idle
+
+
+def _between(v: Array, amps: Array) -> Array:
+    """Voltages around the largest step of a curve, if it is too large a part of it."""
+    k = int(np.abs(np.diff(amps)).argmax())
+    if abs(amps[k + 1] - amps[k]) <= max(_COARSE * np.abs(amps).max(), _AMPS):
+        return v[:0]
+    return np.linspace(v[max(k - 1, 0)], v[min(k + 2, len(v) - 1)], _FINE)
 
 
 def _supplies(cell: Cell) -> tuple[float, float]:
@@ -163,11 +185,6 @@ def _run(engine: NgspiceSimulator, cell: Cell, e: Array | float, v: Array | floa
     return engine.run(Bench(cell, ("p", "n", "out"), volts, (), ("vdd", "vss")))
 
 
-def _output_amps(engine: NgspiceSimulator, cell: Cell, e: Array | float, v: Array | float) -> Array:
-    """Currents out of the output, A."""
-    return -_run(engine, cell, e, v).input_amps[:, 2]
-
-
 def _drawn(engine: NgspiceSimulator, cell: Cell, e: float, v: float) -> float:
     """What flows into V_SS, A."""
     return float(-_run(engine, cell, e, v).source_amps[0, 1])
@@ -186,7 +203,7 @@ def _rising(values: Array, least: float) -> Array:
     return np.array(kept)
 
 
-def thin(x: Array, y: Array, least: float, share: float = _SHARE) -> tuple[tuple[float, float], ...]:
+def thin(x: Array, y: Array, least: float, share: float = _SHARE) -> Points:
     """The fewest of some points, about, between which straight lines are off by no more than is allowed.
 
     The point furthest off is kept, and so on to both sides of it (Douglas and Peucker, Cartographica 1973).

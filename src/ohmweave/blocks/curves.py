@@ -1,6 +1,6 @@
 """Measured curves as laws, and the macro-model that an op-amp's curves make."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -11,7 +11,7 @@ import numpy as np
 from ohmweave.circuit import Behavioural, Cell, CurrentSource, Instance, Resistor, Vccs, VoltageSource
 from ohmweave.units import Array
 
-__all__ = ["Bends", "OpAmpCurves", "SupplyCurrents"]
+__all__ = ["Bends", "OpAmpCurves", "Points", "SupplyCurrents"]
 
 Points = tuple[tuple[float, float], ...]
 
@@ -134,6 +134,13 @@ class OpAmpCurves:
     r growing steeply where F saturates (the form of the macro-model of Boyle et al., IEEE JSSC 1974, with measured
     curves for its limits). 1 / R_o and A / R_o are the slopes of H and F at rest.
 
+    Into the lower supply flows i_SS, from the upper one by Kirchhoff's current law i_SS + i_out,
+
+        i_SS = I + D(F) + L(v_out) + E(v_out - v_limit),
+
+    I what does at rest, D measured as F is, L as H, and E, what the circuit that keeps the output draws besides what it
+    gives, as C.
+
     Args:
         supplies: V_SS and V_DD, V.
         rest: e_0, V.
@@ -143,8 +150,10 @@ class OpAmpCurves:
         load: points (v_out, H), V and A.
         floor: points (v_out - v_limit, C), V and A; none where nothing can hold the output.
         currents: what it draws at rest.
-        sunk: points (F, D) of an output that pushes and pulls, D what flows from the upper to the lower supply beyond
-            what does at rest, A; none where what the output sinks flows at rest already.
+        sunk: points (F, D), A; none where hardly more flows than at rest, whatever the output gives or sinks.
+        lower: points (v_out, L), V and A; none in figures of older versions, whose output's own voltage takes current
+            from the upper supply and ground.
+        held: points (v_out - v_limit, E), V and A; none where nothing can hold the output, and in older figures.
     """
 
     supplies: tuple[float, float]
@@ -156,6 +165,8 @@ class OpAmpCurves:
     floor: Points
     currents: SupplyCurrents
     sunk: Points = ()
+    lower: Points = ()
+    held: Points = ()
 
     @cached_property
     def stage(self) -> Bends:
@@ -186,7 +197,7 @@ class OpAmpCurves:
 
     def holding(self, limit: float) -> Bends:
         """C for an output limit, V."""
-        return Bends(tuple((v + limit, i) for v, i in self.floor))
+        return _shifted(self.floor, limit)
 
     def cell(self, name: str, low: float | None) -> Cell:
         """The circuit, ports p, n, out; ``low`` is the limit above which the output is held, V, or none."""
@@ -203,13 +214,23 @@ class OpAmpCurves:
             Instance("o", Resistor(self.r_out), ("out", "0")),
             Instance("load", Behavioural(self.output), ("out", "vdd", "out", "0")),
         ]
-        if self.sunk:
-            through = Bends(tuple((_STAGE_OHM * i, drawn) for i, drawn in self.sunk))
-            parts.append(Instance("sink", Behavioural(through), ("vdd", "vss", "x", "0")))
+        parts += self._between_supplies(low)
         if low is not None:
             parts.append(Instance("hold", Behavioural(self.holding(low)), ("vdd", "out", "out", "0")))
         note = f"macro-model of measured curves, gain {self.gain:.6g}, output {self.r_out:.6g} ohm"
         return Cell(name, ("p", "n", "out"), tuple(parts), note=note)
+
+    def _between_supplies(self, low: float | None) -> Iterator[Instance]:
+        """What brings the supplies' currents to those measured; it moves no voltage."""
+        if self.sunk:
+            through = Bends(tuple((_STAGE_OHM * i, drawn) for i, drawn in self.sunk))
+            yield Instance("sink", Behavioural(through), ("vdd", "vss", "x", "0"))
+        if self.lower:
+            # The output resistor's current is the upper supply's, as all of H is, and L then the lower one's.
+            yield Instance("back", Vccs(1.0 / self.r_out), ("0", "vdd", "out", "0"))
+            yield Instance("low", Behavioural(Bends(self.lower)), ("vdd", "vss", "out", "0"))
+        if low is not None and self.held:
+            yield Instance("held", Behavioural(_shifted(self.held, low)), ("vdd", "vss", "out", "0"))
 
     def respond(self, e: Array, low: float | None) -> Array:
         """Open-circuit output in V for an input difference ``e`` (V)."""
@@ -221,6 +242,10 @@ class OpAmpCurves:
             return np.asarray(v / self.r_out + self.output.value(v) - held)
 
         return _solve(taken, x / _STAGE_OHM, (2.0 * self.supplies[0], 2.0 * self.supplies[1]))
+
+
+def _shifted(points: Points, by: float) -> Bends:
+    return Bends(tuple((v + by, i) for v, i in points))
 
 
 def _solve(function: Callable[[Array], Array], wanted: Array, ends: tuple[float, float]) -> Array:

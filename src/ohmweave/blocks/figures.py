@@ -68,8 +68,10 @@ class OpAmpFigures:
             partial.unlink(missing_ok=True)
 
     def dump(self) -> str:
-        """They as JSON."""
-        return json.dumps(dataclasses.asdict(self), indent=1) + "\n"
+        """They as JSON; of older versions in the words that those had, which digests are of."""
+        found = dataclasses.asdict(self)
+        found["curves"] = {key: value for key, value in found["curves"].items() if value or key not in _LATER}
+        return json.dumps(found, indent=1) + "\n"
 
     @staticmethod
     def load(path: Path) -> "OpAmpFigures":
@@ -98,6 +100,9 @@ _UNITS: Mapping[str, str] = {
 # Figures that an op-amp need not have: it may never fall to a gain of 1, or not follow a step.
 _MAY_BE_NONE = frozenset({"gbw", "phase_margin", "slew_down", "slew_up"})
 
+# Points that figures of older versions do not have.
+_LATER = frozenset({"lower", "held"})
+
 # How each figure is measured, for tables.
 BENCHES: Mapping[str, str] = {
     "gain": "DC at rest: slope of the current out of the output held at 0 V, over the input, by r_out",
@@ -118,8 +123,8 @@ BENCHES: Mapping[str, str] = {
 
 def _unpack(found: Mapping[str, Any]) -> OpAmpFigures:
     curves = dict(found["curves"])
-    # Figures of older versions have no curve of what a pushing and pulling output draws.
-    kinds = ("drive", "load", "floor", "sunk")
+    # Those of older versions still have no curve of what a pushing and pulling output draws.
+    kinds = ("drive", "load", "floor", "sunk", *sorted(_LATER))
     points = {key: tuple((float(x), float(y)) for x, y in curves.get(key, ())) for key in kinds}
     low, high = curves["supplies"]
     known = OpAmpCurves(
@@ -141,10 +146,11 @@ def _check(figures: OpAmpFigures) -> None:
             raise ValueError(f"{name} = {value} is not finite")
         if name.split()[-1] in {"gain", "r_out"} and value <= 0.0:
             raise ValueError(f"{name} = {value} is not above 0")
-    kinds = (curves.drive, curves.load, curves.floor, curves.sunk)
+    further = curves.floor, curves.sunk, curves.lower, curves.held
+    kinds = (curves.drive, curves.load, *further)
     if not all(math.isfinite(value) for points in kinds for point in points for value in point):
         raise ValueError("points that are not finite")
-    made = (curves.stage, curves.output, *(Bends(points) for points in (curves.floor, curves.sunk) if points))
+    made = (curves.stage, curves.output, *(Bends(points) for points in further if points))
     if not all(math.isfinite(value) for bends in made for point in bends.points for value in point):
         raise ValueError("curves that are not finite")
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from ohmweave.blocks.figures import OpAmpFigures
 from ohmweave.blocks.measured import MeasuredOpAmp
 from ohmweave.circuit import Cell, CurrentSource, Diode, Foreign, Instance, Library, VoltageSource
+from ohmweave.devices.file import Included, include_toml
 from ohmweave.units import format_quantity, require
 
 __all__ = ["FileOpAmp", "OpAmpChoice", "opamp_circuit"]
@@ -28,7 +29,8 @@ class OpAmpChoice:
         supplies: its supply ports, each with its voltage, V; two, one voltage above the other.
         bias: further ports, each with the current that flows into it from the upper supply, A.
         section: section of those of the files that have sections; empty where there are none.
-        include: further files that it needs, such as a process's models, brought in before it.
+        include: further files that it needs, such as a process's models, brought in before it, each with a section of
+            its own or none.
     """
 
     file: str
@@ -37,7 +39,7 @@ class OpAmpChoice:
     supplies: tuple[tuple[str, float], tuple[str, float]]
     bias: tuple[tuple[str, float], ...] = ()
     section: str = ""
-    include: tuple[str, ...] = ()
+    include: Included = ()
 
 
 def opamp_circuit(choice: OpAmpChoice, library: Library, name: str, low: float | None = None) -> Cell:
@@ -134,11 +136,11 @@ class FileOpAmp(MeasuredOpAmp):
             "name": choice.name,
             "section": choice.section,
             "ports": list(choice.ports),
-            "include": list(choice.include),
+            "include": include_toml(choice.include),
             "offset_spread": format_quantity(self.offset_spread, "V"),
             "digest": self.digest,
         }
-        lines = [f"{key} = {json.dumps(value)}" for key, value in values.items()]
+        lines = [f"{key} = {value if key == 'include' else json.dumps(value)}" for key, value in values.items()]
         tables = (("supplies", choice.supplies, "V"), ("bias", choice.bias, "A"))
         for key, ports, unit in tables:
             inner = ", ".join(f"{port} = {json.dumps(format_quantity(value, unit))}" for port, value in ports)

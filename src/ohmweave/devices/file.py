@@ -13,7 +13,10 @@ from ohmweave.devices.surface import Surface
 from ohmweave.errors import DesignError
 from ohmweave.units import Array, format_quantity
 
-__all__ = ["FileDevice", "ModelChoice", "StateRange", "model_cell"]
+__all__ = ["FileDevice", "Included", "ModelChoice", "StateRange", "include_toml", "model_cell"]
+
+# Path and section of each further file of a model, as :class:`ohmweave.circuit.Library` has its entries.
+Included = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,8 @@ class ModelChoice:
         ports: its positive and its negative port.
         state: what programs it.
         section: section of a library; empty where there are none.
-        include: further files that it needs, brought in before it.
+        include: further files that it needs, brought in before it, each with the section of it that is taken; empty
+            where the whole file is.
         v_read: voltage of the read that measures the conductance, V.
         v_max: the current is known from -v_max to v_max, V.
     """
@@ -50,7 +54,7 @@ class ModelChoice:
     ports: tuple[str, str]
     state: StateRange
     section: str = ""
-    include: tuple[str, ...] = ()
+    include: Included = ()
     v_read: float = 0.1
     v_max: float = 0.6
 
@@ -133,7 +137,7 @@ class FileDevice:
             "name": choice.name,
             "section": choice.section,
             "ports": list(choice.ports),
-            "include": list(choice.include),
+            "include": include_toml(choice.include),
             "v_read": format_quantity(choice.v_read, "V"),
             "v_max": format_quantity(choice.v_max, "V"),
             "g_off": format_quantity(self.limits.g_off, "S"),
@@ -141,9 +145,18 @@ class FileDevice:
             "levels": self.limits.levels,
             "digest": self.digest,
         }
-        lines = [f"{key} = {json.dumps(value)}" for key, value in values.items()]
+        lines = [f"{key} = {value if key == 'include' else json.dumps(value)}" for key, value in values.items()]
         inner = f"parameter = {json.dumps(state.parameter)}, low = {state.low!r}, high = {state.high!r}"
         return ['kind = "file"', *lines, f"state = {{ {inner} }}", ""]
+
+
+def include_toml(include: Included) -> str:
+    """Further files of a model as a design lists them."""
+    entries = (
+        f"{{ file = {json.dumps(file)}, section = {json.dumps(section)} }}" if section else json.dumps(file)
+        for file, section in include
+    )
+    return f"[{', '.join(entries)}]"
 
 
 def model_cell(choice: ModelChoice, library: Library, law: FileDevice | None = None) -> Cell:

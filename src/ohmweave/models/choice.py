@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ohmweave.devices.file import ModelChoice, StateRange
+from ohmweave.devices.file import Included, ModelChoice, StateRange
 from ohmweave.errors import DesignError, UnitError
 from ohmweave.registry import nearest
 from ohmweave.units import parse_quantity
@@ -121,14 +121,30 @@ def _state(value: object, where: str) -> StateRange:
     return StateRange(name, float(low), float(high))
 
 
-def read_include(value: object, where: str) -> tuple[str, ...]:
-    """The further files of a table at a place.
+def read_include(value: object, where: str) -> Included:
+    """The further files of a table at a place: path and section of each, which is empty where it is the whole file.
 
     Raises:
-        DesignError: what is no list of plain paths.
+        DesignError: what is no list of plain paths, or of tables with a plain path and a section.
     """
-    if not isinstance(value, list) or not all(isinstance(path, str) and _PATH.fullmatch(path) for path in value):
+    if not isinstance(value, list) or not all(isinstance(each, dict) or _is_path(each) for each in value):
         raise DesignError(
             f"expected a list of plain paths, found {value!r}", where=f"{where}.include", remedy=_PLAIN_PATH
         )
-    return tuple(value)
+    return tuple((each, "") if isinstance(each, str) else _section_of(each, where) for each in value)
+
+
+def _section_of(table: Mapping[str, Any], where: str) -> tuple[str, str]:
+    section = table.get("section")
+    named = isinstance(section, str) and _NAME.fullmatch(section)
+    if set(table) != {"file", "section"} or not _is_path(table["file"]) or not named:
+        raise DesignError(
+            f"expected a file with its section, found {dict(table)!r}",
+            where=f"{where}.include",
+            remedy='write { file = "models.lib", section = "tt" }',
+        )
+    return table["file"], table["section"]
+
+
+def _is_path(value: object) -> bool:
+    return isinstance(value, str) and _PATH.fullmatch(value) is not None

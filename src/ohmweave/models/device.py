@@ -78,5 +78,6 @@ def _levels(value: object) -> int:
 def _moved(choice: ModelChoice, folder: Path) -> ModelChoice:
     """The choice with its paths as the library has them."""
     main = folder / choice.file
-    file, *include = (f"{FOLDER}/{name_below(folder / name, main)}" for name in (choice.file, *choice.include))
+    entries = (choice.file, ""), *choice.include
+    (file, _), *include = ((f"{FOLDER}/{name_below(folder / name, main)}", section) for name, section in entries)
     return replace(choice, file=file, include=tuple(include))

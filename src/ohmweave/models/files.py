@@ -54,8 +54,7 @@ def load_library(choice: ModelChoice, folder: Path) -> Library:
     if choice.file.endswith(".va"):
         return load_verilog(choice, folder, FOLDER)
     main = folder / choice.file
-    names = (*choice.include, choice.file)
-    found = gather(names, main, folder, lambda name, _: choice.section if name == choice.file else "")
+    found = gather((*choice.include, (choice.file, choice.section)), main, folder)
     return found.library(FOLDER, _model(choice, list(found.headers), main.name).ports)
 
 
@@ -86,22 +85,28 @@ class Gathered:
         )
 
 
-def gather(names: Iterable[str], main: Path, folder: Path, section: Callable[[str, str], str]) -> Gathered:
+def gather(
+    entries: Iterable[tuple[str, str]],
+    main: Path,
+    folder: Path,
+    section: Callable[[str, str], str] = lambda named, _: named,
+) -> Gathered:
     """Scan and read files, and what they include; nothing is run.
 
     Args:
-        names: paths relative to ``folder``, in the order of a netlist.
+        entries: paths relative to ``folder``, in the order of a netlist, each with the section that is named for it,
+            if any.
         main: the model's own file, in whose folder or below all others stand.
         folder: what the paths are relative to.
-        section: tells from a file's name and text which of its sections is taken, none if empty.
+        section: tells from a file's named section and its text which of its sections is taken, none if empty.
 
     Raises:
         NetlistError: a file that is unsafe, missing, malformed or elsewhere, cards and names that would change the
             whole chip.
     """
     texts: dict[str, str] = {}
-    entries = []
-    for name in names:
+    taken = []
+    for name, named in entries:
         path = folder / name
         inside = name_below(path, main)
         if inside is None:
@@ -111,15 +116,15 @@ def gather(names: Iterable[str], main: Path, folder: Path, section: Callable[[st
                 remedy="move it into the model file's folder",
             )
         scan(path, name, read=partial(_read, main, texts))
-        entries.append((inside, section(name, texts[inside])))
+        taken.append((inside, section(named, texts[inside])))
     headers: list[Header] = []
     shared: list[tuple[str, str, str]] = []
-    for place, card, depth in _judged(entries, texts):
+    for place, card, depth in _judged(taken, texts):
         if _kind(card) == ".subckt":
             headers.append(_header(place, card, depth > 0))
         elif not depth:
             shared.extend(definitions(place, card))
-    return Gathered(texts, tuple(entries), tuple(headers), tuple(shared))
+    return Gathered(texts, tuple(taken), tuple(headers), tuple(shared))
 
 
 def _read(main: Path, texts: dict[str, str], path: Path, where: str) -> list[str]:

@@ -81,10 +81,11 @@ def load_opamp_library(choice: OpAmpChoice, folder: Path) -> Library:
         NetlistError: a file that is unsafe, missing, malformed, or without the subcircuit as the choice describes it.
     """
 
-    def section(text: str) -> str:
-        return choice.section if re.search(r"^\s*\.lib\s+[A-Za-z]\w*\s*$", text, re.IGNORECASE | re.MULTILINE) else ""
+    def section(named: str, text: str) -> str:
+        sectioned = re.search(r"^\s*\.lib\s+[A-Za-z]\w*\s*$", text, re.IGNORECASE | re.MULTILINE)
+        return named or (choice.section if sectioned else "")
 
-    found = gather((*choice.include, choice.file), folder / choice.file, folder, lambda _, text: section(text))
+    found = gather((*choice.include, (choice.file, "")), folder / choice.file, folder, section)
     if choice.section and not any(each for _, each in found.entries):
         raise NetlistError(
             f"expected the section {choice.section!r}, found no file with sections",
@@ -231,5 +232,6 @@ def _subcircuit(choice: OpAmpChoice, headers: tuple[Header, ...]) -> Header:
 def _moved(choice: OpAmpChoice, folder: Path) -> OpAmpChoice:
     """The choice with its paths as the library has them."""
     main = folder / choice.file
-    file, *include = (f"{OPAMP_FOLDER}/{name_below(folder / name, main)}" for name in (choice.file, *choice.include))
+    entries = (choice.file, ""), *choice.include
+    (file, _), *include = ((f"{OPAMP_FOLDER}/{name_below(folder / name, main)}", section) for name, section in entries)
     return replace(choice, file=file, include=tuple(include))

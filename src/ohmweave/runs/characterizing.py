@@ -1,7 +1,7 @@
 """A user's device model, measured: from its design or its file to the files that stand beside it."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,14 +73,15 @@ def table_of(path: Path, given: Mapping[str, Any], part: str = "device") -> dict
 
     Args:
         path: a design (``.toml``) or a model file.
-        given: the table's further keys, for a model file only.
+        given: the table's further keys, for a model file only; ``include`` lists ``FILE`` or ``FILE:SECTION``.
         part: ``device`` or ``opamp``.
 
     Raises:
         DesignError: a design that cannot be read, one without a model file, or keys beside it.
     """
     if path.suffix.lower() != ".toml":
-        return {"file": path.name, **given}
+        further = {"include": _further(given["include"])} if "include" in given else {}
+        return {"file": path.name, **given, **further}
     if given:
         raise DesignError(
             f"expected the model's choices in the design alone, found --{next(iter(given))}",
@@ -95,6 +96,12 @@ def table_of(path: Path, given: Mapping[str, Any], part: str = "device") -> dict
             remedy='write file = "my_rram.lib" into [device], or file = "my_opamp.lib" into [opamp]',
         )
     return table
+
+
+def _further(named: Iterable[str]) -> list[str | dict[str, str]]:
+    """``FILE`` or ``FILE:SECTION`` each as a design has them."""
+    parts = (each.partition(":") for each in named)
+    return [{"file": file, "section": section} if colon else file for file, colon, section in parts]
 
 
 def _tables(path: Path) -> dict[str, Any]:

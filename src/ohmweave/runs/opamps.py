@@ -19,6 +19,7 @@ __all__ = ["CharacterizedOpAmp", "characterize_known", "characterize_opamp_file"
 
 # With less, a loop's virtual ground is none: stages would divide by what they should amplify.
 _LEAST_GAIN = 10.0
+_POINTS = ("drive", "load", "floor", "sunk", "lower", "held")
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +50,7 @@ class CharacterizedOpAmp:
             "units": {name: unit for name, _, unit, _ in self.rows()},
             "benches": BENCHES,
             "supplies": list(curves.supplies),
-            "points": {name: len(getattr(curves, name)) for name in ("drive", "load", "floor")},
+            "points": {name: len(getattr(curves, name)) for name in _POINTS},
             "circuit": self.figures.circuit,
             "engine": self.engine,
         }

@@ -16,6 +16,8 @@ from ohmweave.units import Array
 
 __all__ = ["Settled", "solve_elements"]
 
+Indices = NDArray[np.int64]
+
 _BATCH_BYTES = 256e6
 _ITERATIONS = 100
 _RAMP = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
@@ -43,7 +45,8 @@ def solve_elements(response: Array, c_0: Array, elements: Elements, tolerance: f
     """Solve c = c_0 + phi(c) M^T for every sample, some samples at a time.
 
     Samples that Newton does not settle from c_0 are taken again with their sources ramped up from zero
-    (source stepping, Nagel 1975).
+    (source stepping, Nagel 1975). Elements whose currents move no control, such as those from one supply to another,
+    are evaluated once the others are known.
 
     Args:
         response: M, shape [elements, elements], ohm.
@@ -51,6 +54,9 @@ def solve_elements(response: Array, c_0: Array, elements: Elements, tolerance: f
         elements: the nonlinear elements.
         tolerance: largest last step allowed, V.
     """
+    acting = np.flatnonzero(response.any(axis=0))
+    if len(acting) < elements.count:
+        return _with_idle(response, c_0, elements, tolerance, acting)
     c, amps = np.empty_like(c_0), np.empty_like(c_0)
     done, ramped = np.zeros(len(c_0), dtype=bool), np.zeros(len(c_0), dtype=bool)
     step = max(1, int(_BATCH_BYTES / (8 * max(elements.count, 1) ** 2)))
@@ -63,6 +69,18 @@ def solve_elements(response: Array, c_0: Array, elements: Elements, tolerance: f
                 ramped[again] = True
                 c[again], amps[again], done[again] = _ramp(response, c_0[again], elements, tolerance)
     return Settled(amps, c, done, ramped)
+
+
+def _with_idle(response: Array, c_0: Array, elements: Elements, tolerance: float, acting: Indices) -> Settled:
+    """The ``acting`` elements solved, and what the others then carry."""
+    among = response[np.ix_(acting, acting)]
+    found = solve_elements(among, c_0[:, acting], elements.choose(acting), tolerance)
+    c = c_0 + found.amps @ response[:, acting].T
+    c[:, acting] = found.controls
+    with np.errstate(over="ignore", invalid="ignore"):
+        amps = elements.current(c)
+    amps[:, acting] = found.amps
+    return Settled(amps, c, found.done, found.ramped)
 
 
 def _ramp(response: Array, c_0: Array, elements: Elements, tolerance: float) -> tuple[Array, Array, NDArray[np.bool_]]:
