@@ -292,3 +292,21 @@ def test_wires_follow_the_temperature_as_in_other_chips() -> None:
     (array,) = (part for part in synapses(plan, plan.stages[0]).parts if isinstance(part, Crossbar))
     grown = 1.0 + heat.wire * 50.0
     assert (array.r_row, array.r_col) == pytest.approx((2.0 * grown, 3.0 * grown))
+
+
+def test_columns_heavier_than_neurons_hold_are_refused() -> None:
+    heavy = Graph(
+        (
+            Node("x", Input((100,))),
+            Node("fc", Linear(np.concatenate([np.ones((1, 100)), -np.ones((1, 100))]), np.zeros(2)), ("x",)),
+            Node("lif", LeakyIntegrateFire(np.full(2, 0.9), np.full(2, 10.0), "zero", False), ("fc",)),
+        ),
+        ("lif",),
+    )
+    design = replace(SMALL, neuron=ClockedLif45(), array=ArrayChoice(rows=128, cols=8, r_row=0.0, r_col=0.0))
+    with pytest.raises(DesignError) as refused:
+        plan_spiking(heavy, design)
+    assert str(refused.value) == (
+        "layer 'lif', neuron: expected at most 0.0025 S of devices in a column, found 0.01 S in column p of neuron 0 "
+        "(2 in all); raise neuron.i_column, or lower the device's range"
+    )

@@ -102,6 +102,19 @@ def test_the_figures_hold_where_they_are_used(step: float, pulse: float, amps: f
     assert np.abs(run.at(STROBE) - volts).max() < 0.05 * neuron.v_threshold
 
 
+@pytest.mark.parametrize("load", [1e-5, 2e-4, 1e-3, 2.5e-3])
+def test_columns_take_light_and_heavy_arrays(load: float, spice: NgspiceSimulator) -> None:
+    """From next to nothing to the heaviest that is planned, at small and large currents, a step at a time."""
+    membrane = Membrane(0.1, 0.9, "none", False)
+    currents = np.array([10.0, 25.0, 60.0, 0.0, 5.0, 150.0]) * 1e-6, np.array([2.5, 40.0, 40.0, 0.0, 1.0, 160.0]) * 1e-6
+    run = measure(TRANSISTORS.cell("neuron", membrane, CLOCK), CLOCK, currents, spice, load=load)
+    volts, _ = by_equation(TRANSISTORS, membrane, currents)
+    missed = (run.at(STROBE) - volts) / TRANSISTORS.v_threshold
+    of_a_step = missed - 0.9 * np.concatenate([[0.0], missed[:-1]])
+    assert np.abs(of_a_step).max() < (0.01 if load > 1e-3 else 0.003)
+    assert TRANSISTORS.most_load == pytest.approx(2.5e-3)
+
+
 @NEURONS
 def test_a_constant_current_makes_as_many_spikes(neuron: ClockedNeuron, spice: NgspiceSimulator) -> None:
     # In thresholds a step; the smallest makes none, since 0.08 / (1 - 0.9) < 1.
@@ -192,6 +205,26 @@ def test_a_row_driver_in_transistors_has_its_resistance(v_read: float, spice: Ng
     volts = np.column_stack([logic, rails - 2e-3])
     amps = spice.run(Bench(cell, ("gate", "pulse", "row"), volts, ())).input_amps[:, 2]
     np.testing.assert_allclose(-2e-3 / amps, 20.0, rtol=0.06)
+
+
+@pytest.mark.parametrize("load", [0.4e-3, 1.3e-3])
+def test_a_row_drivers_pulses_are_longer_than_their_clocks(load: float, spice: NgspiceSimulator) -> None:
+    driver, widths = PulseDriver45(), np.full(2, CLOCK.pulse)
+    parts = (
+        Instance("d", driver.cell("d", 0.2), ("gate", "pulse", "row")),
+        Instance("l", Resistor(1.0 / load), ("row", "0")),
+    )
+    gate = Waveform(np.zeros(1), np.full(1, 0.55))
+    transient = Transient(
+        Cell("top", ("gate", "pulse"), parts), ("gate", "pulse"), (gate, CLOCK.waveform("pulse", widths)),
+        2.0 * CLOCK.step, 1e-9, ("row",), (), clocked=True,
+    )  # fmt: skip
+    traces = spice.trace(transient)
+    second = traces.times > CLOCK.step
+    area = float(np.trapezoid(traces.volts[second, 0], traces.times[second]))
+    top = float(np.interp(1.35 * CLOCK.step, traces.times, traces.volts[:, 0]))
+    assert area / top - CLOCK.pulse == pytest.approx(driver.stretch, abs=0.03e-9)
+    assert top == pytest.approx(0.2 / (1.0 + driver.r_source * load), rel=1e-3)
 
 
 def test_what_cannot_be_built_is_refused() -> None:

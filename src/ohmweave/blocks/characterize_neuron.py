@@ -20,7 +20,7 @@ from ohmweave.units import Array
 
 __all__ = ["LOAD", "Steps", "characterize_neuron", "measure"]
 
-_GAIN, _GAINS, _BETA = 0.15, (0.02, 0.05, 0.1, 0.2, 0.4), 0.9
+_GAIN, _GAINS, _BETA = 0.1, (0.02, 0.05, 0.1, 0.2, 0.4), 0.9
 # Of the tables: membranes, V, and currents in units of the design current.
 _VOLTS = np.linspace(LOW, HIGH, 89)
 _CURRENTS = np.array(
@@ -77,8 +77,9 @@ def measure(
     *,
     reset: str = "reset",
     supplies: Sequence[str] = (),
+    load: float = LOAD,
 ) -> Steps:
-    """A clocked neuron whose columns get rectangular currents, one pair a step, each from rows of 0.5 mS in all.
+    """A clocked neuron whose columns get rectangular currents, one pair a step, each from rows that conduct.
 
     Args:
         cell: the neuron, ports :data:`ohmweave.blocks.spiking.NEURON_PORTS`.
@@ -87,16 +88,17 @@ def measure(
         simulator: ngspice as it is to be run.
         reset: the clock of its resets.
         supplies: voltage sources in the cell, for its energy.
+        load: conductance of each column's rows, S.
     """
     nets = tuple(reset if port == "reset" else port for port in NEURON_PORTS)
-    rows = (Instance("rp", Resistor(1.0 / LOAD), ("wp", "p")), Instance("rn", Resistor(1.0 / LOAD), ("wn", "n")))
+    rows = (Instance("rp", Resistor(1.0 / load), ("wp", "p")), Instance("rn", Resistor(1.0 / load), ("wn", "n")))
     top = Cell("alone", ("wp", "wn", *CLOCKS, "spike"), (*rows, Instance("neuron", cell, nets)))
     steps = len(currents[0])
     widths = np.full(steps, clock.pulse)
     pulse = clock.waveform("pulse", widths)
     shape = (pulse.volts[1:].reshape(steps, 4) - LOW) / (HIGH - LOW)
     drives = [
-        Waveform(pulse.times, np.concatenate([[0.0], (shape * amps[:, None] / LOAD).ravel()])) for amps in currents
+        Waveform(pulse.times, np.concatenate([[0.0], (shape * amps[:, None] / load).ravel()])) for amps in currents
     ]
     transient = Transient(
         top, ("wp", "wn", *CLOCKS), (*drives, *(clock.waveform(each, widths) for each in CLOCKS)),
@@ -109,7 +111,7 @@ def measure(
 def characterize_neuron(neuron: ClockedLif45, clock: Clocking, simulator: NgspiceSimulator | None = None) -> LifFigures:
     """Measure the neuron in ngspice: mirrors at operating points, the rest in transients of one neuron.
 
-    The tables are those of k = 0.15, relative to the same membrane without current; widths are proportional to k.
+    The tables are those of k = 0.1, relative to the same membrane without current; widths are proportional to k.
     Drift comes from steps without input, for five k. What arrives of pulses, and what the membrane has beside its
     capacitor, is the least squares of pulses against what the tables say; the leak is the straight line through what is
     left of membranes.
@@ -222,7 +224,7 @@ def _leak(engine: NgspiceSimulator, neuron: ClockedLif45, clock: Clocking, found
 
 
 def _farads(neuron: ClockedLif45, found: LifFigures) -> float:
-    """What a membrane at 0 V has with k = 0.15, F."""
+    """What a membrane at 0 V has with k = 0.1, F."""
     return neuron.c_m + found.at_rest(_GAIN)
 
 
@@ -248,10 +250,11 @@ def _transfer(engine: NgspiceSimulator, neuron: ClockedLif45, clock: Clocking, f
         known, parts = _arriving(found, unknown), [np.array([unknown[: 2 * len(_SHARES)].mean() - 1.0])]
         for gain, run in zip((_GAIN, *_WALKED), runs, strict=True):
             soma = Lif45Soma.of(neuron, [Membrane(gain, 1.0, "none", False)], clock, known)
-            charges = (run.currents[0][:, None] * clock.pulse, run.currents[1][:, None] * clock.pulse)
-            before = run.at(_LEAKED)[:, None]
-            joined = before + soma.drifted(before) / neuron.c_m
-            parts.append((soma.pulsed(joined, charges) - run.at(_COMPARED)[:, None]).ravel())
+            compared = run.at(_COMPARED)[:, None]
+            # From comparison to comparison: a whole step's drift.
+            into, out_of = (amps[1:, None] * clock.pulse for amps in run.currents)
+            joined = compared[:-1] + soma.drifted(compared[:-1]) / neuron.c_m
+            parts.append((soma.pulsed(joined, (into, out_of)) - compared[1:]).ravel())
         return np.concatenate(parts)
 
     start = np.concatenate([np.ones(2 * len(_SHARES)), np.zeros(2 * len(_PLACES))])

@@ -131,6 +131,7 @@ class ClockedLif:
 
     tolerance: ClassVar[float] = 0.0
     membrane_tolerance: ClassVar[float] = 1e-3
+    most_load: ClassVar[float] = math.inf
 
     c_m: Annotated[float, Unit("F")] = 1e-12
     v_threshold: Annotated[float, Unit("V")] = 0.3

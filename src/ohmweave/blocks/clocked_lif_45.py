@@ -28,6 +28,8 @@ _LEAKS = (2e-15, 250e-12)
 # For which design currents, A, steps and pulses, s, the figures hold; tests/contract/test_neurons.py goes to the ends.
 _COLUMNS = (50e-6, 200e-6)
 _STEPS, _PULSES = (0.5e-6, 2e-6), (50e-9, 210e-9)
+# Of columns, S/A: there membranes are 1 % of V_theta off after one step with small currents.
+_MOST_LOAD = 25.0
 # Parts of a pulse in the mathematics.
 _PARTS = 8
 
@@ -79,6 +81,11 @@ class ClockedLif45:
                 )
         _within("neuron.v_threshold", self.v_threshold, _THRESHOLDS, "V", "200 mV")
         _within("neuron.i_column", self.i_column, _COLUMNS, "A", "100 uA")
+
+    @property
+    def most_load(self) -> float:
+        """Devices' conductance beyond which a column's amplifier is too slow for its pulses, S."""
+        return _MOST_LOAD * self.i_column
 
     @property
     def figures(self) -> LifFigures:

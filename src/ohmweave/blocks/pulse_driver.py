@@ -22,6 +22,7 @@ class PulseDriver:
 
     r_source: Annotated[float, Unit("ohm")] = 10.0
     kind: ClassVar[str] = "ideal"
+    stretch: ClassVar[float] = 0.0
 
     def __post_init__(self) -> None:
         require("synapse.r_source", self.r_source, "ohm", "10 ohm")

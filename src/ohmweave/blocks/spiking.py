@@ -181,6 +181,11 @@ class RowDriver(Protocol):
         """Source resistance, ohm, on and off."""
         ...
 
+    @property
+    def stretch(self) -> float:
+        """What its pulses are longer than their clock's, s."""
+        ...
+
     def cell(self, name: str, v_read: float, *, straight: bool = False) -> Cell:
         """The circuit, ports gate, pulse, row; with ``straight`` gates are analog values.
 
@@ -231,6 +236,11 @@ class ClockedNeuron(Protocol):
     @property
     def refractory(self) -> int:
         """Steps after a spike in which it does not listen."""
+        ...
+
+    @property
+    def most_load(self) -> float:
+        """Largest conductance of a column's devices that it can hold at ground, S."""
         ...
 
     def gain(self, per_unit: float, beta: float, clock: Clocking) -> float:

@@ -1,7 +1,7 @@
 """From a spiking network and a design to a plan: arrays, neurons and their parts."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +10,7 @@ from scipy.sparse import csc_matrix, vstack
 from ohmweave.blocks.spiking import Membrane
 from ohmweave.design import Design
 from ohmweave.errors import DesignError, ModelError
-from ohmweave.floorplan import chance
+from ohmweave.floorplan import Tile, chance
 from ohmweave.graph import Graph
 from ohmweave.mapping import program, tile_size
 from ohmweave.placement import Spot, place, place_in_order
@@ -67,12 +67,29 @@ def _stage(name: str, population: Population, design: Design) -> SpikingStage:
     tiles = program(name, _spots(w, population.shape, design), w, k, design)
     inputs, outputs = population.weight.shape
     try:
+        _require_light(tiles, outputs, design)
         membranes = tuple(_membranes(name, population, k, design))
     except DesignError as error:
         raise DesignError(error.message, where=f"{where}, {error.where}", remedy=error.remedy) from error
     recurrent = population.recurrent is not None
     layers, source = population.layers, population.source
     return SpikingStage(name, layers, source, inputs, bias_rows, recurrent, outputs, tiles, k, membranes)
+
+
+def _require_light(tiles: Sequence[Tile], outputs: int, design: Design) -> None:
+    """Refuse columns with more conductance than the neurons hold at ground."""
+    loads = np.zeros(2 * outputs)
+    for tile in tiles:
+        np.add.at(loads, tile.cols, tile.g.sum(axis=0))
+    most = design.neuron.most_load
+    if loads.max() > most:
+        column = int(loads.argmax())
+        raise DesignError(
+            f"expected at most {most:.3g} S of devices in a column, found {loads[column]:.3g} S in column "
+            f"{'pn'[column % 2]} of neuron {column // 2} ({int((loads > most).sum())} in all)",
+            where="neuron",
+            remedy="raise neuron.i_column, or lower the device's range",
+        )
 
 
 def _weights(population: Population, where: str) -> tuple[csc_matrix, int]:

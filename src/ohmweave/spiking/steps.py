@@ -90,7 +90,7 @@ class Stepper:
 
         Args:
             trains: at the inputs, 0 or 1 (or shares of a pulse), shape [samples, steps, inputs].
-            widths: of the chip's pulses from its first step on, shape [steps + delay], s.
+            widths: of the clock's pulses from the chip's first step on, shape [steps + delay], s.
             membranes: whether membranes are wanted.
             energy: whether energies are wanted.
 
@@ -105,7 +105,7 @@ class Stepper:
             for index, stage in enumerate(self.plan.stages):
                 read = trains if stage.source == INPUTS else found[stage.source]
                 delay = self.plan.delays[index]
-                own = widths[delay : delay + trains.shape[1]]
+                own = widths[delay : delay + trains.shape[1]] + self.plan.design.synapse.stretch
                 try:
                     spikes, volts = self._stage(index, stage, read, own)
                 except DesignError as error:
