@@ -63,7 +63,7 @@ REFUSED: list[tuple[ClockedLif45, float, float, Clocking, str]] = [
         1e-15,
         0.9,
         CLOCK,
-        "neuron: expected a ratio of the current mirrors from 0.02 to 0.4, found 201.2; lower neuron.c_m, or change "
+        "neuron: expected a ratio of the current mirrors from 0.02 to 0.4, found 201.3; lower neuron.c_m, or change "
         "the read voltage, clock.pulse or the device's range",
     ),
     (
@@ -71,7 +71,7 @@ REFUSED: list[tuple[ClockedLif45, float, float, Clocking, str]] = [
         UNIT / 2.2,
         0.9,
         CLOCK,
-        "neuron: expected a ratio of the current mirrors from 0.02 to 0.4, found 0.4426; lower neuron.c_m, or change "
+        "neuron: expected a ratio of the current mirrors from 0.02 to 0.4, found 0.4429; lower neuron.c_m, or change "
         "the read voltage, clock.pulse or the device's range",
     ),
     (
