@@ -4,8 +4,9 @@ The 64-32-10 network of examples/train_spiking_digits.py, 25 steps, one array a 
 neurons of 62 transistors, 96 row drivers of 6, in one netlist. Run it as ``python benchmarks/spiking_transistors.py
 --images 20``. Each image is compared spike by spike with the native engine, whose mathematics of the neuron SPICE
 measured, and with the network. What ngspice found is kept image by image in the folder spiking_transistors beside this
-file (``--kept``): the same command goes on where it was broken off, and several may run side by side (``--first``). The
-report over all images that are kept is printed and written to spiking_transistors.txt.
+file (``--kept``), with a digest of circuit and options: the same command goes on where it was broken off, several may
+run side by side (``--first``), and what another circuit gave is left out. The report over all images that are kept is
+printed and written to spiking_transistors.txt.
 """
 
 import argparse
@@ -20,13 +21,16 @@ from numpy.typing import NDArray
 
 from ohmweave.analysis.trains import agreement_of_trains
 from ohmweave.blocks import ClockedLif45, PulseDriver45
+from ohmweave.blocks.figures import circuit_digest
 from ohmweave.choices import ArrayChoice
 from ohmweave.design import Design
 from ohmweave.encoders import Rate
 from ohmweave.frontend import load_data, read_nir
+from ohmweave.simulate.deck import CLOCKED_TRANSISTOR_OPTIONS
 from ohmweave.simulate.ngspice import NgspiceSimulator
 from ohmweave.spiking import SpikingChip, plan_spiking
 from ohmweave.spiking.chip import SpikingRun
+from ohmweave.spiking.circuit import build_spiking
 from ohmweave.temporal import decide, trace
 from ohmweave.units import Array
 
@@ -79,6 +83,7 @@ class Desk:
         native: run of the native engine.
         software: spikes of each stage by its name, [images, steps, neurons].
         labels: of the images.
+        digest: of the circuit and of how ngspice runs it.
     """
 
     chip: SpikingChip
@@ -86,6 +91,7 @@ class Desk:
     native: SpikingRun
     software: dict[str, Array]
     labels: NDArray[np.int64]
+    digest: str
 
     @staticmethod
     def laid() -> "Desk":
@@ -98,12 +104,20 @@ class Desk:
         names = {stage.name: stage.layers[-1] for stage in chip.plan.stages}
         values = trace(chip.plan.graph, trains, list(names.values())).values
         software = {stage: values[name] for stage, name in names.items()}
-        return Desk(chip, trains, chip.simulate(trains), software, data.y)
+        digest = circuit_digest(build_spiking(chip.plan)) + CLOCKED_TRANSISTOR_OPTIONS
+        return Desk(chip, trains, chip.simulate(trains), software, data.y, digest)
 
     @property
     def wanted(self) -> Array:
         """Classes of software, [images]."""
         return np.asarray(decide(self.software[self.chip.plan.stages[-1].name]))
+
+    def knows(self, kept: Path) -> bool:
+        """Whether there is an image of this circuit."""
+        if not kept.exists():
+            return False
+        with np.load(kept) as found:
+            return str(found["digest"]) == self.digest
 
     def seen(self, kept: Path) -> Seen:
         """What ngspice found for one image beside the native engine and software."""
@@ -137,12 +151,12 @@ def measure(desk: Desk, images: range, kept: Path) -> Iterator[str]:
     kept.mkdir(exist_ok=True)
     for image in images:
         path = kept / f"image_{image:03d}.npz"
-        if not path.exists():
+        if not desk.knows(path):
             run = desk.chip.simulate(desk.trains[image : image + 1], "ngspice", spice=spice)
             found: dict[str, Any] = {f"spikes_{s}": run.spikes[s] for s in run.spikes}
             found |= {f"membranes_{s}": run.membranes[s] for s in run.membranes}
             half = path.with_suffix(".half.npz")
-            np.savez_compressed(half, seconds=run.seconds, **found)
+            np.savez_compressed(half, seconds=run.seconds, digest=desk.digest, **found)
             half.rename(path)
             yield words(desk.seen(path))
 
@@ -191,7 +205,10 @@ def main() -> None:
     for line in measure(desk, range(options.first, options.first + options.images), options.kept):
         print(line)
         sys.stdout.flush()
-    images = [desk.seen(path) for path in sorted(options.kept.glob("image_[0-9]*[0-9].npz"))]
+    paths = [path for path in sorted(options.kept.glob("image_[0-9]*[0-9].npz")) if desk.knows(path)]
+    images = [desk.seen(path) for path in paths]
+    if not images:
+        parser.error("expected images, found none kept; ask for --images 1 or more")
     text = "\n".join([*map(words, images), *report(images)]) + "\n"
     Path(__file__).with_suffix(".txt").write_text(text)
     print(text, end="")

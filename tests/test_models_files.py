@@ -118,11 +118,13 @@ CHOICES = {
     ),
     "an include that is no list": (
         {"include": "a.inc"},
-        "d.toml: device.include: expected a list of plain paths, found 'a.inc'; PATHS",
+        "d.toml: device.include: expected a list of plain paths, or of tables with file and section, "
+        "found 'a.inc'; PATHS",
     ),
     "an include with a variable": (
         {"include": ["$HOME/a"]},
-        "d.toml: device.include: expected a list of plain paths, found ['$HOME/a']; PATHS",
+        "d.toml: device.include: expected a list of plain paths, or of tables with file and section, "
+        "found ['$HOME/a']; PATHS",
     ),
     "an include without its section": (
         {"include": ["a.inc", {"file": "b.lib"}]},

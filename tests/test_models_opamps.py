@@ -217,8 +217,8 @@ TABLES = {
     'include = ["generic.lib"]': (
         'include = "generic.lib"',
         (
-            "d.toml: opamp.include: expected a list of plain paths, found 'generic.lib'; "
-            "name files and folders with letters, digits and . _ + - only"
+            "d.toml: opamp.include: expected a list of plain paths, or of tables with file and section, "
+            "found 'generic.lib'; name files and folders with letters, digits and . _ + - only"
         ),
     ),
     'bias = { ib = "5 uA" }\n': (

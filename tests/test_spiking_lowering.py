@@ -112,6 +112,15 @@ def test_two_paths_of_the_same_spikes_add_up() -> None:
     np.testing.assert_allclose(population.bias, 2.0, rtol=1e-14)
 
 
+def test_a_mean_may_leave_its_padding_out() -> None:
+    mean = AveragePool((2, 2), (2, 2), padding=(1, 1, 1, 1), count_include_pad=False)
+    graph = chain(Input((1, 4, 4)), mean, LeakyIntegrateFire(np.full((1, 3, 3), 0.9), np.ones((1, 3, 3))))
+    (population,) = populations(graph)
+    x = np.random.default_rng(5).random((4, 1, 4, 4))
+    np.testing.assert_allclose(x.reshape(4, -1) @ population.weight, mean.forward(x).reshape(4, -1), rtol=1e-12)
+    assert population.weight.nnz == 16
+
+
 def test_paths_that_cancel_are_a_synapse_all_the_same() -> None:
     one = np.array([[1.0, 2.0], [0.5, -1.0]])
     nodes = (

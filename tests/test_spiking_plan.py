@@ -308,5 +308,5 @@ def test_columns_heavier_than_neurons_hold_are_refused() -> None:
         plan_spiking(heavy, design)
     assert str(refused.value) == (
         "layer 'lif', neuron: expected at most 0.0025 S of devices in a column, found 0.01 S in column p of neuron 0 "
-        "(2 in all); raise neuron.i_column, or lower the device's range"
+        "(2 in all); raise neuron.i_column, lower the device's range, or give neurons fewer inputs"
     )

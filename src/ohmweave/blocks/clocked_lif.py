@@ -131,7 +131,6 @@ class ClockedLif:
 
     tolerance: ClassVar[float] = 0.0
     membrane_tolerance: ClassVar[float] = 1e-3
-    most_load: ClassVar[float] = math.inf
 
     c_m: Annotated[float, Unit("F")] = 1e-12
     v_threshold: Annotated[float, Unit("V")] = 0.3
@@ -170,6 +169,10 @@ class ClockedLif:
                 remedy='try leak = "switched"',
             )
         _require_steps(self.refractory)
+
+    def most_load(self, clock: Clocking) -> float:
+        """Any conductance: ideal clamps are as quick as need be."""
+        return math.inf
 
     def gain(self, per_unit: float, beta: float, clock: Clocking) -> float:
         """k = C_m V_theta / (Q d), Q in C into column p that shall be one threshold, d the droop of the pulse.

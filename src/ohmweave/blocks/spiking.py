@@ -238,8 +238,7 @@ class ClockedNeuron(Protocol):
         """Steps after a spike in which it does not listen."""
         ...
 
-    @property
-    def most_load(self) -> float:
+    def most_load(self, clock: Clocking) -> float:
         """Largest conductance of a column's devices that it can hold at ground, S."""
         ...
 

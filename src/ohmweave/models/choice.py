@@ -129,7 +129,9 @@ def read_include(value: object, where: str) -> Included:
     """
     if not isinstance(value, list) or not all(isinstance(each, dict) or _is_path(each) for each in value):
         raise DesignError(
-            f"expected a list of plain paths, found {value!r}", where=f"{where}.include", remedy=_PLAIN_PATH
+            f"expected a list of plain paths, or of tables with file and section, found {value!r}",
+            where=f"{where}.include",
+            remedy=_PLAIN_PATH,
         )
     return tuple((each, "") if isinstance(each, str) else _section_of(each, where) for each in value)
 

@@ -11,7 +11,15 @@ from ohmweave.netlist.ngspice import wrap
 from ohmweave.simulate.elaborate import FlatCircuit, elaborate
 from ohmweave.units import Array
 
-__all__ = ["Deck", "Names", "find_vectors", "has_junctions", "make_deck", "make_transient_deck"]
+__all__ = [
+    "CLOCKED_TRANSISTOR_OPTIONS",
+    "Deck",
+    "Names",
+    "find_vectors",
+    "has_junctions",
+    "make_deck",
+    "make_transient_deck",
+]
 
 # A thousandth of SPICE's usual tolerances and less: Newton's last step then lies below 1e-9 of its value.
 OPTIONS = "reltol=1e-9 abstol=1e-15 vntol=1e-12 gmin=1e-18 itl1=1000 itl2=1000 temp=27 tnom=27"
@@ -43,7 +51,7 @@ CLOCKED_OPTIONS = (
 # Transistors: a third of the time of reltol = 1e-4, and membranes differ by 0.06 mV. ngspice passes over transistors at
 # rest (bypass) whose voltages changed by less than reltol; with the usual 1e-3 mirrors then are per cents off. Its
 # tolerance for steps in time is reltol times trtol. As at operating points, the sooner it steps its gmin the better.
-_CLOCKED_TRANSISTOR_OPTIONS = (
+CLOCKED_TRANSISTOR_OPTIONS = (
     "reltol=1e-5 abstol=1e-12 vntol=1e-6 chgtol=1e-15 trtol=700 bypass=1 gmin=1e-12 itl1=50 itl2=50 itl4=200 "
     "temp=27 tnom=27"
 )
@@ -178,7 +186,7 @@ def _transient_lines(transient: Transient, library: str, deck: Deck, klu: bool) 
 def _transient_options(transient: Transient) -> str:
     if not transient.clocked:
         return TRANSIENT_OPTIONS
-    return _CLOCKED_TRANSISTOR_OPTIONS if Mosfet in _kinds(transient.cell) else CLOCKED_OPTIONS
+    return CLOCKED_TRANSISTOR_OPTIONS if Mosfet in _kinds(transient.cell) else CLOCKED_OPTIONS
 
 
 def _corners(source: str, drive: Waveform) -> str:

@@ -1,11 +1,11 @@
 """From a spiking network to its populations: what is linear between two layers of neurons is one matrix."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 import numpy as np
-from scipy.sparse import csc_matrix, hstack
+from scipy.sparse import csc_matrix, diags_array, hstack
 
 from ohmweave.errors import ModelError
 from ohmweave.graph import Graph, Node
@@ -25,12 +25,12 @@ from ohmweave.ops import (
 )
 from ohmweave.spiking.population import INPUTS, Population
 from ohmweave.units import Array
-from ohmweave.wiring import MOVING, Signals, move, stored, unroll
+from ohmweave.wiring import GROUND, MOVING, Signals, move, stored, unroll
 
 __all__ = ["populations"]
 
 _LINEAR = (Add, AveragePool, BatchNorm, Conv, GlobalAveragePool, Linear, *MOVING)
-# With indices and a second matrix of as many entries, some 3 GiB.
+# Some 6 GiB at most, with all matrices of as many entries that are there at a time.
 _MOST_SYNAPSES = 2**27
 _REMEDIES: Mapping[type, str] = {
     MaxPool: "a maximum of spikes is no current: use average pooling, or a convolution with a stride",
@@ -166,21 +166,36 @@ def _matrix(graph: Graph, chain: Sequence[Node], source: str, node: Node) -> tup
         if isinstance(each.op, MOVING):
             values[each.name] = move(each.op, read)
             continue
-        rows, weights, bias = weighted_sums(each, read)
-        _require_few(each, len(rows) * weights.nnz)
-        if len(rows) > 1:
-            bias = np.repeat(bias, len(rows))
-            rows, weights = unroll(rows, weights)
+        rows, weights, bias = _unrolled(each, read)
         first = len(sums.bias)
-        sums = sums.beside(sums.then(rows[0], weights, bias))
+        sums = sums.beside(sums.then(rows, weights, bias))
         _require_few(each, sums.reach.nnz)
         values[each.name] = np.arange(first, first + len(bias)).reshape(graph.shapes[each.name])
     wanted = values[node.inputs[0]].ravel()
     return _kept(sums.weight[:, wanted], sums.reach[:, wanted]), sums.bias[wanted]
 
 
+def _unrolled(node: Node, values: Sequence[Signals]) -> tuple[Signals, csc_matrix, Array]:
+    """The weighted sums of an operation at all positions at once: signals of the rows, weights and biases."""
+    op, uncounted = node.op, None
+    if isinstance(op, AveragePool) and not op.count_include_pad:
+        uncounted, node = op, replace(node, op=replace(op, count_include_pad=True))
+    rows, weights, bias = weighted_sums(node, values)
+    _require_few(node, len(rows) * weights.nnz)
+    if len(rows) > 1:
+        bias = np.repeat(bias, len(rows))
+        rows, weights = unroll(rows, weights)
+    if uncounted is not None:
+        # Means of what is not padding.
+        sums = np.asarray((rows[0] != GROUND).astype(np.float64) @ weights)
+        weights = csc_matrix(weights @ diags_array(1.0 / sums))
+    return rows[0], weights, bias
+
+
 def _kept(weight: csc_matrix, reach: csc_matrix) -> csc_matrix:
     """Weights with an entry wherever ``reach`` has one."""
+    # Sorted, an entry is found by bisection.
+    weight.sort_indices()
     reach.sort_indices()
     columns = np.repeat(np.arange(reach.shape[1]), np.diff(reach.indptr))
     found = np.asarray(weight[reach.indices, columns]).ravel()

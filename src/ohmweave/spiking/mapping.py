@@ -81,14 +81,14 @@ def _require_light(tiles: Sequence[Tile], outputs: int, design: Design) -> None:
     loads = np.zeros(2 * outputs)
     for tile in tiles:
         np.add.at(loads, tile.cols, tile.g.sum(axis=0))
-    most = design.neuron.most_load
+    most = design.neuron.most_load(design.clock)
     if loads.max() > most:
         column = int(loads.argmax())
         raise DesignError(
             f"expected at most {most:.3g} S of devices in a column, found {loads[column]:.3g} S in column "
             f"{'pn'[column % 2]} of neuron {column // 2} ({int((loads > most).sum())} in all)",
             where="neuron",
-            remedy="raise neuron.i_column, or lower the device's range",
+            remedy="raise neuron.i_column, lower the device's range, or give neurons fewer inputs",
         )
 
 
@@ -124,7 +124,7 @@ def _spots(w: csc_matrix, shape: tuple[int, ...], design: Design) -> tuple[Spot,
 def _membranes(name: str, population: Population, k: float, design: Design) -> Iterator[Membrane]:
     """What each neuron has to be, its own chance included."""
     neuron, clock = design.neuron, design.clock
-    per_unit = design.signal.v_read * clock.pulse * k
+    per_unit = design.signal.v_read * (clock.pulse + design.synapse.stretch) * k
     if _MOST_DEVIATIONS * neuron.offset_spread >= neuron.v_threshold:
         raise DesignError(
             f"expected offsets below a third of the threshold of {neuron.v_threshold:g} V, found a spread of "
