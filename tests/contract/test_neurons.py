@@ -119,6 +119,21 @@ def test_columns_take_light_and_heavy_arrays(load: float, spice: NgspiceSimulato
     assert TRANSISTORS.most_load(CLOCK) == pytest.approx(2.5e-3)
 
 
+@pytest.mark.parametrize("reset", ["zero", "hold"])
+@pytest.mark.parametrize(("farads", "step"), [(10e-12, 1e-6), (1e-12, 0.2e-6)], ids=["large", "quick"])
+def test_ideal_switches_are_quick_enough(farads: float, step: float, reset: str, spice: NgspiceSimulator) -> None:
+    """Large membranes with leaks of nine times their size, and short steps."""
+    neuron, clock = ClockedLif(c_m=farads), Clocking(step=step, pulse=0.1 * step)
+    membrane = Membrane(0.1, 0.1, *RESETS[reset])
+    amps = neuron.c_m * neuron.v_threshold / (0.1 * clock.pulse) * np.array([0.6, 1.5, 0.8, 1.2, -0.9, 1.4])
+    currents = np.maximum(amps, 0.0), np.maximum(-amps, 0.0)
+    run = in_spice(spice, neuron, membrane, currents, clock)
+    volts, spikes = by_equation(neuron, membrane, currents, clock)
+    np.testing.assert_array_equal(run.at(0.75, 1) > 0.0, spikes > 0.0)
+    assert 0 < spikes.sum() < len(spikes)
+    assert np.abs(run.at(STROBE) - volts).max() < 0.002 * neuron.v_threshold
+
+
 @pytest.mark.parametrize("farads", [0.3e-12, 2e-12])
 def test_the_figures_hold_for_other_membranes(farads: float, spice: NgspiceSimulator) -> None:
     neuron, membrane = ClockedLif45(c_m=farads), Membrane(0.2, 0.9, "zero", False)

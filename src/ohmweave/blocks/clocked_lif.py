@@ -1,6 +1,7 @@
 """The clocked leaky integrate-and-fire neuron with ideal parts."""
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
@@ -17,7 +18,8 @@ from ohmweave.units import Array, Unit, require
 
 __all__ = ["ClockedLif"]
 
-_SWITCH_OHM = 2e3
+# Of switches, where a step takes 1 us and no capacitor is larger than 1 pF.
+_SWITCH_OHM, _SWITCHED_FARAD, _SWITCHED_STEP = 2e3, 1e-12, 1e-6
 _HOLD = 10e-15
 _COMPARATOR_OHM = 1e3
 # Over which the comparator's word changes, V; and the conductance that holds the membrane within its limits, so large
@@ -203,7 +205,7 @@ class ClockedLif:
     def cell(self, name: str, membrane: Membrane, clock: Clocking) -> Cell:
         """The circuit, ports :data:`NEURON_PORTS`; as :class:`ohmweave.blocks.spiking.ClockedNeuron`."""
         more_p, more_n, _ = membrane.mismatch
-        closing = switch("switch", _SWITCH_OHM)
+        closing = self._switch(membrane, clock)
         level = self.v_threshold + membrane.offset
         compared = Behavioural(_Compared(HIGH / _COMPARATOR_OHM, level))
         parts = [
@@ -224,6 +226,14 @@ class ClockedLif:
         ending = f"refractory {self.refractory}" if self.refractory else f"reset {membrane.reset}"
         note = f"clocked neuron, beta {membrane.beta:g}, mirrors 1:{membrane.gain:.4g}, {ending}"
         return Cell(name, NEURON_PORTS, tuple(parts), note=note)
+
+    def _switch(self, membrane: Membrane, clock: Clocking) -> Cell:
+        """One that is as quick for larger capacitors in shorter steps: the shortest clock is 15 time constants long."""
+        shared = 0.0 < membrane.beta < 1.0 and self.leak == "switched"
+        largest = max(self.c_m, self._leak_farads(membrane) if shared else 0.0)
+        slow = max(1.0, largest / _SWITCHED_FARAD * _SWITCHED_STEP / clock.step)
+        ohms = f"{_SWITCH_OHM / slow:.4g}"
+        return switch(f"switch_{re.sub('[^0-9]', '_', ohms)}", float(ohms))
 
     def _leak(self, membrane: Membrane, clock: Clocking, closing: Cell) -> list[Instance]:
         if membrane.beta == 1.0:
