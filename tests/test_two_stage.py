@@ -26,7 +26,7 @@ from ohmweave.compile import compile as weave
 from ohmweave.design import Design
 from ohmweave.errors import DesignError, SimulationError
 from ohmweave.graph import Graph
-from ohmweave.netlist import Ngspice, scan, write
+from ohmweave.netlist import Ngspice, Vacask, scan, write
 from ohmweave.simulate.native import Native
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "design_two_stage_45.toml"
@@ -60,6 +60,26 @@ def test_a_transistor_is_written_with_one_model_for_all() -> None:
     assert "mm1 d g 0 0 n1 w=1e-06 l=4.5e-08" in lines
     assert "mm2 d g 0 0 n1 w=2e-06 l=4.5e-08" in lines
     assert "cc d 0 1e-12" in lines
+
+
+def in_vacask(model: MosfetModel) -> list[str]:
+    stream = io.StringIO()
+    cell = Cell("top", ("d",), (Instance("a", Mosfet(model, 1e-6, 45e-9), ("d", "d", "0", "0")),))
+    write(cell, Vacask(), stream)
+    return stream.getvalue().splitlines()
+
+
+def test_vacask_has_its_own_words_for_bsim4() -> None:
+    lines = in_vacask(MosfetModel("p1", "pmos", 54, {"version": 4.8, "binunit": 1, "vth0": -0.42}))
+    assert 'load "spice/bsim4v8.osdi"' in lines
+    assert 'model p1 sp_bsim4v8 type=-1 version="4.8.0" binunit=1 vth0=-0.42' in lines
+    assert "ma (d d 0 0) p1 w=1e-06 l=4.5e-08" in lines
+    for level, words, found in ((1, {"version": 4.8}, "level 1, version 4.8"), (54, {}, "level 54, version None")):
+        with pytest.raises(
+            ValueError, match=r"^model n1: expected BSIM4 4\.8 \(level 14 or 54\) for VACASK, "
+        ) as refused:
+            in_vacask(MosfetModel("n1", "nmos", level, words))
+        assert f"found {found}; use ngspice" in str(refused.value)
 
 
 def test_two_models_of_one_name_are_found() -> None:

@@ -41,6 +41,8 @@ _MODELS = (
     "model ow_vcvs vcvs",
     "model ow_vccs vccs",
 )
+_TRANSISTORS = ('load "spice/bsim4v8.osdi"',)
+_BSIM4, _BSIM4_VERSION = (14, 54), 4.8
 _CAPACITOR = ('load "capacitor.osdi"', "model ow_capacitor capacitor")
 # k/q of the SI of 2019. pnjlim is SPICE's own way of keeping Newton's steps out of the exponential's overflow.
 _DIODE = """module ow_diode(a, c);
@@ -89,7 +91,8 @@ class Vacask:
                     modules["ow_diode"] = _DIODE
         users = dict.fromkeys(part.of.model for part in parts if isinstance(part.of, Foreign) and part.of.compiled)
         capacitor = _CAPACITOR if any(isinstance(part.of, Capacitor) for part in parts) else ()
-        models = (*_MODELS, *capacitor, *(f"model {name} {name}" for name in users))
+        transistors = _TRANSISTORS if any(isinstance(part.of, Mosfet) for part in parts) else ()
+        models = (*_MODELS, *capacitor, *transistors, *(f"model {name} {name}" for name in users))
         if not modules:
             return models
         text = "\n\n".join(('`include "disciplines.vams"', *modules.values()))
@@ -130,12 +133,25 @@ class Vacask:
         )
 
     def transistors(self, model: MosfetModel) -> str:
-        """Nothing: BSIM4 of VACASK's own library has other words for its versions.
+        """``model name sp_bsim4v8 type=1 version="4.8.0" parameter=``: BSIM4 of VACASK's own library.
 
         Raises:
-            ValueError: always; names the model.
+            ValueError: a level that is not BSIM4's, or a version that this library has not.
         """
-        raise ValueError(f"model {model.name}: transistors are not written for VACASK; use ngspice")
+        version = model.parameters.get("version")
+        if model.level not in _BSIM4 or version != _BSIM4_VERSION:
+            raise ValueError(
+                f"model {model.name}: expected BSIM4 {_BSIM4_VERSION:g} (level 14 or 54) for VACASK, found level "
+                f"{model.level}, version {version}; use ngspice"
+            )
+        values = (
+            f"{key}={value if isinstance(value, int) else number(value)}"
+            for key, value in model.parameters.items()
+            if key != "version"
+        )
+        channel = 1 if model.kind == "nmos" else -1
+        head = ("model", model.name, "sp_bsim4v8", f"type={channel}", f'version="{_BSIM4_VERSION:g}.0"')
+        return wrap((*head, *values), *_GOES_ON)
 
     def resistor(self, name: str, nets: tuple[str, ...], ohms: str) -> str:
         """``rNAME (p n) ow_resistor r=ohms``."""
@@ -173,8 +189,8 @@ class Vacask:
                 return " ".join((f"b{name}", four, _module(primitive)[0], *given))
             case Diode():
                 return f"d{name} {pair} {model}"
-            case Mosfet(card):
-                return self.transistors(card)
+            case Mosfet(card, width, length):
+                return f"m{name} {four} {card.name} w={number(width)} l={number(length)}"
 
 
 def _instances(cell: Cell) -> Iterator[Instance]:
