@@ -143,11 +143,16 @@ class Desk:
         )
 
 
-def measure(desk: Desk, images: range, kept: Path) -> Iterator[str]:
-    """A line for all images in the native engine and one for each that ngspice runs now; these are kept."""
+def natively(desk: Desk) -> str:
+    """All images in the native engine as a line."""
     right, same = (desk.native.classes == desk.labels).mean(), (desk.native.classes == desk.wanted).mean()
-    ideal, spice = (desk.wanted == desk.labels).mean(), NgspiceSimulator(time_limit=TIME_LIMIT)
-    yield f"native, {len(desk.trains)} images: {right:.2%} right (software {ideal:.2%}), {same:.2%} as software"
+    ideal = (desk.wanted == desk.labels).mean()
+    return f"native, {len(desk.trains)} images: {right:.2%} right (software {ideal:.2%}), {same:.2%} as software"
+
+
+def measure(desk: Desk, images: range, kept: Path) -> Iterator[str]:
+    """A line for each image that ngspice runs now; these are kept."""
+    spice = NgspiceSimulator(time_limit=TIME_LIMIT)
     kept.mkdir(exist_ok=True)
     for image in images:
         path = kept / f"image_{image:03d}.npz"
@@ -200,17 +205,19 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=20, help="how many images ngspice runs")
     parser.add_argument("--first", type=int, default=0, help="the first of them")
     parser.add_argument("--kept", type=Path, default=Path(__file__).with_suffix(""), help="folder of what it found")
+    parser.add_argument(
+        "--output", type=Path, default=Path(__file__).with_suffix(".txt"), help="where to keep the report"
+    )
     options = parser.parse_args()
     desk = Desk.laid()
     for line in measure(desk, range(options.first, options.first + options.images), options.kept):
-        print(line)
-        sys.stdout.flush()
+        print(line, file=sys.stderr, flush=True)
     paths = [path for path in sorted(options.kept.glob("image_[0-9]*[0-9].npz")) if desk.knows(path)]
     images = [desk.seen(path) for path in paths]
     if not images:
         parser.error("expected images, found none kept; ask for --images 1 or more")
-    text = "\n".join([*map(words, images), *report(images)]) + "\n"
-    Path(__file__).with_suffix(".txt").write_text(text)
+    text = "\n".join([natively(desk), *map(words, images), *report(images)]) + "\n"
+    options.output.write_text(text)
     print(text, end="")
 
 

@@ -1,10 +1,12 @@
 """Benchmarks run at a small size, with the peers that are here, and all that they compare agrees."""
 
+import importlib.util
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ohmweave.demo.digits_mlp import WEIGHTS
@@ -77,6 +79,31 @@ def test_spiking_chips_take_turns_with_snntorch_and_keep_what_they_promise(tmp_p
     assert [float(loss) for _, loss in losses] == pytest.approx([100 * abs(software - c) for c in circuits], abs=0.011)
     assert max(float(loss) for _, loss in losses) <= 1.0
     assert len(re.findall(r"^SKIPPED ngspice, \S+: no image asked for$", said, re.MULTILINE)) == 2
+
+
+def test_images_of_a_chip_in_transistors_are_kept_and_compared_anew(tmp_path: Path) -> None:
+    """What ngspice would have found is made up of the native engine's own answer, in one image with a spike less."""
+    spec = importlib.util.spec_from_file_location("spiking_transistors", BENCHMARKS / "spiking_transistors.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    desk, kept = module.Desk.laid(), tmp_path / "kept"
+    kept.mkdir()
+    for image, digest in enumerate((desk.digest, desk.digest, "another circuit's")):
+        one = slice(image, image + 1)
+        found = {f"spikes_{s}": spikes[one].copy() for s, spikes in desk.native.spikes.items()}
+        found |= {f"membranes_{s}": volts[one] for s, volts in desk.native.membranes.items()}
+        if image == 1:
+            found["spikes_s0"][tuple(np.argwhere(found["spikes_s0"])[0])] = 0.0
+        np.savez(kept / f"image_{image:03d}.npz", seconds=60.0, digest=digest, **found)
+    said = run("spiking_transistors.py", tmp_path / "kept.txt", "--images", "0", "--kept", str(kept))
+    assert said.startswith("native, 360 images: ")
+    spikes = sum(int(each[:2].sum()) for each in desk.native.spikes.values()) - 1
+    assert f"2 images: {spikes} spikes, 1 places unlike the native engine, 1 spikes ({1 / spikes:.2%}) off" in said
+    assert "\nKEPT: 100.0% of decisions as software's (95% promised), 2 of 2 as the native engine's\n" in said
+    assert len(re.findall(r"^image \d+: ngspice 60 s, ", said, re.MULTILINE)) == 2
 
 
 def test_a_network_without_weights_is_told_of(tmp_path: Path) -> None:
