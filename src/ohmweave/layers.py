@@ -30,7 +30,7 @@ from ohmweave.ops import (
 )
 from ohmweave.ops.window import Window
 from ohmweave.units import Array
-from ohmweave.wiring import GROUND, MOVING, Signals, blocks, by_channel, move, stored, unroll, windows
+from ohmweave.wiring import GROUND, MOVING, Signals, blocks, by_channel, move, stored, unroll_sums, windows
 
 __all__ = ["Layer", "Lowered", "WeightedSums", "lower", "weighted_sums"]
 
@@ -204,9 +204,8 @@ class _Lowering:
         self.values[node.name] = layer.signals.reshape(self.graph.shapes[node.name])
 
     def _array(self, node: Node, source: Signals, weights: csc_matrix, bias: Array) -> None:
-        if self.unrolled and len(source) > 1:
-            bias = np.repeat(bias, len(source))
-            source, weights = unroll(source, weights)
+        if self.unrolled:
+            source, weights, bias = unroll_sums(source, weights, bias)
         self._put(node, Layer("array", (node.name,), source, len(bias), self.next, WeightedSums(weights, bias)))
 
     def _maximum(self, node: Node, op: MaxPool) -> None:

@@ -17,7 +17,7 @@ from ohmweave.ops import Concat, Flatten, Identity, Pad, Reshape, Slice
 from ohmweave.ops.window import Window
 from ohmweave.units import Array
 
-__all__ = ["GROUND", "MOVING", "Signals", "blocks", "by_channel", "move", "stored", "unroll", "windows"]
+__all__ = ["GROUND", "MOVING", "Signals", "blocks", "by_channel", "move", "stored", "unroll", "unroll_sums", "windows"]
 
 Signals = NDArray[np.int64]
 GROUND = 0
@@ -90,3 +90,16 @@ def unroll(source: Signals, weights: csc_matrix) -> tuple[Signals, csc_matrix]:
     shape = (len(real) + ground_rows, outputs * positions)
     unrolled = coo_matrix((values, (rows, columns)), shape=shape).tocsc()
     return np.concatenate([real, np.full(ground_rows, GROUND)])[None], unrolled
+
+
+def unroll_sums(source: Signals, weights: csc_matrix, bias: Array) -> tuple[Signals, csc_matrix, Array]:
+    """Weighted sums at every position at once, as :func:`unroll`; with one position they are so already.
+
+    Args:
+        source: as for :func:`unroll`.
+        weights: likewise.
+        bias: [outputs].
+    """
+    if len(source) == 1:
+        return source, weights, bias
+    return *unroll(source, weights), np.repeat(bias, len(source))

@@ -25,7 +25,7 @@ from ohmweave.ops import (
 )
 from ohmweave.spiking.population import INPUTS, Population
 from ohmweave.units import Array
-from ohmweave.wiring import GROUND, MOVING, Signals, move, stored, unroll
+from ohmweave.wiring import GROUND, MOVING, Signals, move, stored, unroll_sums
 
 __all__ = ["populations"]
 
@@ -182,9 +182,7 @@ def _unrolled(node: Node, values: Sequence[Signals]) -> tuple[Signals, csc_matri
         uncounted, node = op, replace(node, op=replace(op, count_include_pad=True))
     rows, weights, bias = weighted_sums(node, values)
     _require_few(node, len(rows) * weights.nnz)
-    if len(rows) > 1:
-        bias = np.repeat(bias, len(rows))
-        rows, weights = unroll(rows, weights)
+    rows, weights, bias = unroll_sums(rows, weights, bias)
     if uncounted is not None:
         # Means of what is not padding.
         sums = np.asarray((rows[0] != GROUND).astype(np.float64) @ weights)
