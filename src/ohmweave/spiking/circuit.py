@@ -6,12 +6,12 @@ import numpy as np
 
 from ohmweave.blocks.clocking import CLOCKS
 from ohmweave.blocks.spiking import NEURON_PORTS, Membrane
-from ohmweave.build import tile_array
 from ohmweave.circuit import Capacitor, Cell, Crossbar, Instance, Resistor, Vcvs
 from ohmweave.floorplan import Tile
 from ohmweave.spiking.mesh import hops
 from ohmweave.spiking.plan import SpikingPlan, SpikingStage
 from ohmweave.spiking.population import INPUTS
+from ohmweave.tiles import tile_array
 
 __all__ = ["build_spiking", "clocks_heard", "gate_nets", "input_nets", "on_net", "synapses"]
 
