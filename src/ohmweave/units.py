@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ohmweave.errors import DesignError, UnitError
 
-__all__ = ["Array", "Unit", "format_quantity", "parse_quantity", "require"]
+__all__ = ["Array", "Unit", "format_quantity", "parse_quantity", "require", "require_spread"]
 
 Array = NDArray[np.float64]
 
@@ -84,6 +84,25 @@ def require(where: str, value: float, unit: str, example: str, *, zero: bool = F
         where=where,
         remedy=f'try {where.rsplit(".", maxsplit=1)[-1]} = "{example}"',
     )
+
+
+def require_spread(where: str, value: float, below: float) -> None:
+    """Refuse a standard deviation, relative to its quantity, that is negative or too wide.
+
+    Args:
+        where: the parameter, ``section.key``.
+        value: the relative standard deviation.
+        below: what it has to stay below.
+
+    Raises:
+        DesignError: names the parameter, what was expected and found, and an example.
+    """
+    if not 0.0 <= value < below:
+        raise DesignError(
+            f"expected a relative spread from 0 to below {below:g}, found {value:g}",
+            where=where,
+            remedy=f"try {where.rpartition('.')[2]} = 0.01",
+        )
 
 
 def format_quantity(value: float, unit: str) -> str:

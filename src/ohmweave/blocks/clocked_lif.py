@@ -11,10 +11,10 @@ import numpy as np
 from ohmweave.blocks.clocking import Clocking
 from ohmweave.blocks.lif_soma import LifSoma
 from ohmweave.blocks.logic import HIGH, LOW, Gated, switch
-from ohmweave.blocks.spiking import NEURON_PORTS, Membrane
+from ohmweave.blocks.spiking import MOST_SPREAD, NEURON_PORTS, Membrane
 from ohmweave.circuit import Behavioural, Capacitor, Cell, Instance, Resistor, Surface, Vccs, VoltageSource
 from ohmweave.errors import DesignError
-from ohmweave.units import Array, Unit, require
+from ohmweave.units import Array, Unit, require, require_spread
 
 __all__ = ["ClockedLif"]
 
@@ -150,13 +150,8 @@ class ClockedLif:
         require("neuron.v_limit", self.v_limit, "V", "500 mV")
         require("neuron.r_in", self.r_in, "ohm", "10 ohm")
         require("neuron.offset_spread", self.offset_spread, "V", "5 mV", zero=True)
-        for name in ("mirror_spread", "leak_spread"):
-            if not 0.0 <= getattr(self, name) < 0.3:
-                raise DesignError(
-                    f"expected a relative spread from 0 to below 0.3, found {getattr(self, name):g}",
-                    where=f"neuron.{name}",
-                    remedy=f"try {name} = 0.01",
-                )
+        require_spread("neuron.mirror_spread", self.mirror_spread, MOST_SPREAD)
+        require_spread("neuron.leak_spread", self.leak_spread, MOST_SPREAD)
         if self.v_limit <= self.v_threshold:
             raise DesignError(
                 f"expected limits of the membrane beyond its threshold of {self.v_threshold:g} V, "

@@ -12,10 +12,10 @@ import numpy as np
 from ohmweave.blocks.clocking import Clocking
 from ohmweave.blocks.lif_45 import LEAST_WIDTH, REST, circuit, size
 from ohmweave.blocks.lif_45_figures import LifFigures
-from ohmweave.blocks.spiking import Membrane, SomaState
+from ohmweave.blocks.spiking import MOST_SPREAD, Membrane, SomaState
 from ohmweave.circuit import Cell, Instance, Resistor, VoltageSource
 from ohmweave.errors import DesignError
-from ohmweave.units import Array, Unit, require
+from ohmweave.units import Array, Unit, require, require_spread
 
 __all__ = ["FIGURES", "ClockedLif45", "Lif45Soma"]
 
@@ -73,13 +73,8 @@ class ClockedLif45:
         require("neuron.v_threshold", self.v_threshold, "V", "200 mV")
         require("neuron.i_column", self.i_column, "A", "100 uA")
         require("neuron.offset_spread", self.offset_spread, "V", "5 mV", zero=True)
-        for name in ("mirror_spread", "leak_spread"):
-            if not 0.0 <= getattr(self, name) < 0.3:
-                raise DesignError(
-                    f"expected a relative spread from 0 to below 0.3, found {getattr(self, name):g}",
-                    where=f"neuron.{name}",
-                    remedy=f"try {name} = 0.01",
-                )
+        require_spread("neuron.mirror_spread", self.mirror_spread, MOST_SPREAD)
+        require_spread("neuron.leak_spread", self.leak_spread, MOST_SPREAD)
         _within("neuron.v_threshold", self.v_threshold, _THRESHOLDS, "V", "200 mV")
         _within("neuron.i_column", self.i_column, _COLUMNS, "A", "100 uA")
         _within("neuron.c_m", self.c_m, _MEMBRANES, "F", "1 pF")

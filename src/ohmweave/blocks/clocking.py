@@ -9,7 +9,7 @@ import numpy as np
 from ohmweave.bench import Waveform
 from ohmweave.blocks.logic import HIGH, LOW
 from ohmweave.errors import DesignError
-from ohmweave.units import Array, Unit, require
+from ohmweave.units import Array, Unit, require, require_spread
 
 __all__ = ["CLOCKS", "Clocking", "Phase"]
 
@@ -42,6 +42,7 @@ _PHASES = {
 _PULSE_BEGIN = 0.30
 _BEFORE, _AFTER = 0.015, 0.04
 _START_END = 0.03
+_MOST_JITTER = 0.2
 
 
 @dataclass(frozen=True)
@@ -88,12 +89,7 @@ class Clocking:
                 where="clock.edge",
                 remedy="shorten clock.edge",
             )
-        if not 0.0 <= self.jitter < 0.2:
-            raise DesignError(
-                f"expected a relative spread from 0 to below 0.2, found {self.jitter:g}",
-                where="clock.jitter",
-                remedy="try jitter = 0.01",
-            )
+        require_spread("clock.jitter", self.jitter, _MOST_JITTER)
 
     def phase(self, clock: str) -> Phase:
         """When a clock is high in every step."""

@@ -13,6 +13,7 @@ from ohmweave.errors import ModelError
 from ohmweave.units import Array
 
 __all__ = [
+    "MOST_SPREAD",
     "NEURON_PORTS",
     "ClockedNeuron",
     "Consumer",
@@ -26,6 +27,8 @@ __all__ = [
 
 # p and n end the columns of positive and negative weights; spike is held from one comparison to the next.
 NEURON_PORTS = ("p", "n", "spike", "start", "leak", "discharge", "compare", "reset", "integrate")
+# Below which relative spreads of copies and leaks stay: parts further off are not the neuron that was meant.
+MOST_SPREAD = 0.3
 _RESETS = ("zero", "subtract", "hold", "none")
 
 
