@@ -146,9 +146,8 @@ def test_a_refractory_period_is_a_number_of_steps(steps: Any) -> None:
         ("refractory = 1.5", "d.toml: neuron.refractory: expected a whole number, found 1.5; mend the value"),
         ('refractory = "2 us"', "d.toml: neuron.refractory: expected a whole number, found '2 us'; mend the value"),
         (
-            'kind = "clocked_lif_45"\nrefractory = 2',
-            "d.toml: [neuron]: unknown key 'refractory'; known are c_m, i_column, kind, leak_spread, mirror_spread, "
-            "offset_spread, v_threshold",
+            'kind = "clocked_lif_45"\nrefractory = 11',
+            "d.toml: neuron.refractory: expected a whole number of steps from 0 to 10, found 11; try refractory = 1",
         ),
     ],
 )
@@ -158,10 +157,10 @@ def test_a_designs_refractory_period_is_told_by_its_place(text: str, message: st
 
 
 def test_a_designs_refractory_period_is_written_as_it_is_read() -> None:
-    design = Design.parse("[neuron]\nrefractory = 3\n")
-    assert design.neuron == ClockedLif(refractory=3)
-    assert Design.parse(design.dump()) == design
-    assert ClockedLif45().refractory == 0
+    for kind, neuron in (("clocked_lif", ClockedLif(refractory=3)), ("clocked_lif_45", ClockedLif45(refractory=3))):
+        design = Design.parse(f'[neuron]\nkind = "{kind}"\nrefractory = 3\n')
+        assert design.neuron == neuron
+        assert Design.parse(design.dump()) == design
 
 
 @pytest.mark.parametrize(

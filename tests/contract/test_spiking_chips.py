@@ -69,6 +69,17 @@ def test_neurons_that_hear_themselves_and_biases_are_those_of_spice(
     assert_same(spice, SpikingChip(plan_spiking(network(reset, delay, recurrent=True, biased=True), design)), trains())
 
 
+def assert_followed(spice: NgspiceSimulator, chip: SpikingChip, allowed: float) -> None:
+    """A chip in transistors: no spike is a step from the circuit's; where mirrors have room, membranes are close."""
+    mine, its = chip.simulate(trains()), chip.simulate(trains(), "ngspice", spice=spice)
+    for stage in ("s0", "s1"):
+        assert agreement_of_trains(its.spikes[stage], mine.spikes[stage]).astray == 0
+        inside = np.abs(its.membranes[stage]) < 1.8
+        assert inside.mean() > 0.5
+        np.testing.assert_allclose(mine.membranes[stage][inside], its.membranes[stage][inside], rtol=0.0, atol=allowed)
+        assert 0.0 < mine.spikes[stage].mean() < 1.0
+
+
 @pytest.mark.parametrize(
     ("design", "reset", "delay"),
     [(PLAIN, "zero", False), (PLAIN, "subtract", True), (WIRED, "zero", False)],
@@ -82,15 +93,8 @@ def test_a_chip_in_transistors_is_that_of_spice(
     What the mathematics miss where mirrors have no room, beyond 1.8 thresholds, stays when a reset only subtracts.
     """
     built = replace(design, neuron=ClockedLif45(), synapse=PulseDriver45())
-    chip, x = SpikingChip(plan_spiking(network(reset, delay), built)), trains()
-    mine, its = chip.simulate(x), chip.simulate(x, "ngspice", spice=spice)
-    allowed = 0.02 if reset == "zero" else 0.1
-    for stage in ("s0", "s1"):
-        assert agreement_of_trains(its.spikes[stage], mine.spikes[stage]).astray == 0
-        inside = np.abs(its.membranes[stage]) < 1.8
-        assert inside.mean() > 0.5
-        np.testing.assert_allclose(mine.membranes[stage][inside], its.membranes[stage][inside], rtol=0.0, atol=allowed)
-        assert 0.0 < mine.spikes[stage].mean() < 1.0
+    chip = SpikingChip(plan_spiking(network(reset, delay), built))
+    assert_followed(spice, chip, 0.02 if reset == "zero" else 0.1)
 
 
 @pytest.mark.parametrize("design", [WIRED, ROUTED], ids=["layer", "crossbar"])
@@ -128,6 +132,15 @@ def test_neurons_that_are_silent_after_a_spike_are_those_of_spice(
     always = SpikingChip(plan_spiking(graph, design)).simulate(trains()).spikes
     for stage in ("s0", "s1"):
         assert found[stage].sum() < always[stage].sum()
+
+
+def test_transistors_are_silent_after_a_spike_as_in_spice(spice: NgspiceSimulator) -> None:
+    graph, built = network("subtract"), replace(PLAIN, synapse=PulseDriver45())
+    chip, always = (SpikingChip(plan_spiking(graph, replace(built, neuron=ClockedLif45(refractory=n)))) for n in (2, 0))
+    assert_followed(spice, chip, 0.02)
+    found, free = chip.simulate(trains()).spikes, always.simulate(trains()).spikes
+    for stage in ("s0", "s1"):
+        assert found[stage].sum() < free[stage].sum()
 
 
 @pytest.mark.parametrize("ohms", [0.0, 5.0])

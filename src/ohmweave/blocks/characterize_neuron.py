@@ -10,7 +10,7 @@ from ohmweave.bench import Bench, Traces, Transient, Waveform
 from ohmweave.blocks.clocked_lif_45 import ClockedLif45, Lif45Soma
 from ohmweave.blocks.clocking import CLOCKS, Clocking
 from ohmweave.blocks.figures import circuit_digest
-from ohmweave.blocks.lif_45 import SUPPLIES, transistors
+from ohmweave.blocks.lif_45 import SILENCE, SUPPLIES, transistors
 from ohmweave.blocks.lif_45_figures import LifFigures
 from ohmweave.blocks.logic import HIGH, LOW
 from ohmweave.blocks.spiking import NEURON_PORTS, Membrane
@@ -39,6 +39,7 @@ LOAD = 0.5e-3
 # Times in a step: before the leak, after it, after the window, at the end of the comparison.
 _BEFORE, _LEAKED, _JOINED, _COMPARED = 0.04, 0.21, 0.59, 0.70
 _SETTLED = 0.3
+_SILENT = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,7 +136,8 @@ def characterize_neuron(neuron: ClockedLif45, clock: Clocking, simulator: Ngspic
         transfer=(1.0, 1.0), parasitic=(_row(0.0 * _VOLTS),) * 2, leak_farads=0.0, leak_charge=0.0, gains=_GAINS,
         drift=_drift(engine, neuron, clock),
         reset=empty, packet=1.0, delay=delay, energy_step=energies[0], energy_spike=energies[1],
-        energy_charge=energies[2], i_column=neuron.i_column, step=clock.step, circuit=circuit_digest(cell),
+        energy_charge=energies[2], silence_watts=_silence(engine, neuron, clock), i_column=neuron.i_column,
+        step=clock.step, circuit=circuit_digest(cell),
     )  # fmt: skip
     found = _transfer(engine, neuron, clock, found)
     leak_farads, leak_charge = _leak(engine, neuron, clock, found)
@@ -301,6 +303,24 @@ def _spiking(
     begin = (2.0 + clock.phase("compare").begin) * clock.step
     delay = float(t[np.argmax((t > begin) & (volts > 0.0))]) - begin
     return float(run.at(0.95)[2]), delay, (float(idle), float(spike), float(coulomb))
+
+
+def _silence(engine: NgspiceSimulator, neuron: ClockedLif45, clock: Clocking) -> float:
+    """What the inverters behind a refractory period's capacitor take while it lasts, W.
+
+    One spike with such a period less the same with a reset, and less what the capacitor takes.
+    """
+    more = np.zeros(_SILENT + 4)
+    more[1] = 1.3 * neuron.c_m * neuron.v_threshold / (_GAIN * clock.pulse)
+    spent = []
+    for steps in (0, _SILENT):
+        cell = replace(neuron, refractory=steps).cell("neuron", Membrane(_GAIN, _BETA, "zero", False), clock)
+        spiking, idle = (
+            measure(cell, clock, (amps, 0.0 * more), engine, supplies=SUPPLIES).energies(0.29).sum()
+            for amps in (more, 0.0 * more)
+        )
+        spent.append(float(spiking - idle))
+    return (spent[1] - spent[0] - SILENCE * (HIGH - LOW) ** 2) / (_SILENT * clock.step)
 
 
 def _packet(engine: NgspiceSimulator, neuron: ClockedLif45, clock: Clocking, found: LifFigures) -> float:

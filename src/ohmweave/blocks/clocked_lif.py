@@ -11,7 +11,7 @@ import numpy as np
 from ohmweave.blocks.clocking import Clocking
 from ohmweave.blocks.lif_soma import LifSoma
 from ohmweave.blocks.logic import HIGH, LOW, Gated, switch
-from ohmweave.blocks.spiking import MOST_SPREAD, NEURON_PORTS, Membrane
+from ohmweave.blocks.spiking import MOST_SPREAD, NEURON_PORTS, Membrane, require_refractory
 from ohmweave.circuit import Behavioural, Capacitor, Cell, Instance, Resistor, Surface, Vccs, VoltageSource
 from ohmweave.errors import DesignError
 from ohmweave.units import Array, Unit, require, require_spread
@@ -165,7 +165,7 @@ class ClockedLif:
                 where="neuron.leak",
                 remedy='try leak = "switched"',
             )
-        _require_steps(self.refractory)
+        require_refractory(self.refractory, _MOST_SILENT)
 
     def most_load(self, clock: Clocking) -> float:
         """Any conductance: ideal clamps are as quick as need be."""
@@ -338,16 +338,6 @@ class ClockedLif:
         rows = [_figures(self, membrane, clock) for membrane in membranes]
         decay, more, less, level, packet, emptied, deaf, limit = np.array(rows, dtype=np.float64).T
         return LifSoma(decay, (more, less), level, packet, emptied, deaf, limit, self.refractory)
-
-
-def _require_steps(refractory: object) -> None:
-    whole = isinstance(refractory, int) and not isinstance(refractory, bool)
-    if not whole or refractory not in range(_MOST_SILENT + 1):
-        raise DesignError(
-            f"expected a whole number of steps from 0 to {_MOST_SILENT}, found {refractory!r}",
-            where="neuron.refractory",
-            remedy="try refractory = 1",
-        )
 
 
 def _both(clock: str) -> list[Instance]:

@@ -10,9 +10,10 @@ from typing import Annotated, ClassVar
 import numpy as np
 
 from ohmweave.blocks.clocking import Clocking
-from ohmweave.blocks.lif_45 import LEAST_WIDTH, REST, circuit, size
-from ohmweave.blocks.lif_45_figures import LifFigures
-from ohmweave.blocks.spiking import MOST_SPREAD, Membrane, SomaState
+from ohmweave.blocks.lif_45 import LEAST_WIDTH, REST, SILENCE, circuit, size
+from ohmweave.blocks.lif_45_figures import Flow, LifFigures, between, place
+from ohmweave.blocks.spiking import MOST_SPREAD, Membrane, SomaState, require_refractory
+from ohmweave.blocks.technology import V_DD, V_SS
 from ohmweave.circuit import Cell, Instance, Resistor, VoltageSource
 from ohmweave.errors import DesignError
 from ohmweave.units import Array, Unit, require, require_spread
@@ -31,6 +32,8 @@ _MEMBRANES, _COLUMNS = (0.3e-12, 2e-12), (50e-6, 200e-6)
 _STEPS, _PULSES = (0.5e-6, 2e-6), (50e-9, 210e-9)
 # Of columns, S/A: there membranes are 1 % of V_theta off after one step with small currents and pulses of 100 ns.
 _MOST_LOAD, _LOADED_PULSE = 25.0, 100e-9
+# Up to there a silence ends where it should by less than a quarter of a step, tests/contract/test_neurons.py.
+_MOST_SILENT = 10
 # Parts of a pulse in the mathematics.
 _PARTS = 8
 
@@ -41,7 +44,11 @@ class ClockedLif45:
 
     The same as :class:`ohmweave.blocks.clocked_lif.ClockedLif` in ports and clocks, :func:`lif_45.circuit` for the
     circuit and :func:`lif_45.size` for its sizes. Its leak is switched, its membrane is held by its mirrors' room,
-    some 0.46 V either side. It has no refractory period: that is left to the neuron with ideal parts.
+    some 0.46 V either side. Refractory period: a capacitor C_w that a spike charges is emptied to half by
+
+        I_w = C_w V_DD / ((N - e) step),   e = 0.20 the share of a step at which ``leak`` ends,
+
+    and until then the membrane is held at ground: to step t + N + 1 after a spike in step t.
 
     Args:
         c_m: membrane capacitance C_m, 0.3 pF to 2 pF, F.
@@ -51,9 +58,11 @@ class ClockedLif45:
         offset_spread: standard deviation of the comparators' offsets, V.
         mirror_spread: of the gains of the copies, relative.
         leak_spread: of the leaks' capacitors, relative.
+        refractory: N, 0 to 10; 0 has no circuit for it.
 
     Raises:
-        DesignError: values that are not positive, a threshold or a current that the circuit has no room for.
+        DesignError: values that are not positive, a threshold or a current that the circuit has no room for, a
+            refractory period of no whole number of steps.
     """
 
     c_m: Annotated[float, Unit("F")] = 1e-12
@@ -62,11 +71,11 @@ class ClockedLif45:
     offset_spread: Annotated[float, Unit("V")] = 0.0
     mirror_spread: float = 0.0
     leak_spread: float = 0.0
+    refractory: int = 0
     kind: ClassVar[str] = "clocked_lif_45"
     # Of spikes; and of membranes the largest median of a layer in whole chips, docs/theory/spiking.md.
     tolerance: ClassVar[float] = 0.01
     membrane_tolerance: ClassVar[float] = 0.05
-    refractory: ClassVar[int] = 0
 
     def __post_init__(self) -> None:
         require("neuron.c_m", self.c_m, "F", "1 pF")
@@ -78,6 +87,7 @@ class ClockedLif45:
         _within("neuron.v_threshold", self.v_threshold, _THRESHOLDS, "V", "200 mV")
         _within("neuron.i_column", self.i_column, _COLUMNS, "A", "100 uA")
         _within("neuron.c_m", self.c_m, _MEMBRANES, "F", "1 pF")
+        require_refractory(self.refractory, _MOST_SILENT)
 
     def most_load(self, clock: Clocking) -> float:
         """Devices' conductance beyond which a column's amplifier is too slow for its pulses, S."""
@@ -91,13 +101,17 @@ class ClockedLif45:
     def joules(self, clock: Clocking, steps: int, spikes: Array, coulombs: Array) -> Array:
         """What neurons take from their supplies, as :class:`ohmweave.blocks.spiking.Consumer`.
 
-            E = n_steps E_step (t_step / 1 us) (i_column / 100 uA) + n_spikes E_spike + Q E_charge
+            E = n_steps E_step (t_step / 1 us) (i_column / 100 uA) + n_spikes (E_spike + E_silence) + Q E_charge,
+            E_silence = C_w (V_DD - V_SS)^2 + P_silence N step where there is a refractory period.
 
         A step's energy is that of currents at rest, which are shares of i_column.
         """
         found = self.figures
         rest = found.energy_step * (clock.step / found.step) * (self.i_column / found.i_column)
-        return np.asarray(steps * rest + spikes * found.energy_spike + coulombs * found.energy_charge)
+        spike = found.energy_spike
+        if self.refractory:
+            spike += SILENCE * (V_DD - V_SS) ** 2 + found.silence_watts * self.refractory * clock.step
+        return np.asarray(steps * rest + spikes * spike + coulombs * found.energy_charge)
 
     def gain(self, per_unit: float, beta: float, clock: Clocking) -> float:
         """k = (C_m + C_p(k)) V_theta / (t Q), t the share of the charge Q that arrives, C_p of parasitics.
@@ -147,7 +161,14 @@ class ClockedLif45:
         """The circuit, ports :data:`NEURON_PORTS`; as :class:`ohmweave.blocks.spiking.ClockedNeuron`."""
         self._require_leak(membrane.beta)
         sizes = size(self.i_column, membrane.gain)
-        return circuit(name, sizes, membrane, self.c_m, self.v_threshold, self.packet(membrane, clock))
+        packet, silence = self.packet(membrane, clock), self._silence(clock)
+        return circuit(name, sizes, membrane, self.c_m, self.v_threshold, packet, silence)
+
+    def _silence(self, clock: Clocking) -> float:
+        """I_w, A."""
+        if not self.refractory:
+            return 0.0
+        return SILENCE * V_DD / ((self.refractory - clock.phase("leak").end) * clock.step)
 
     def _require_leak(self, beta: float) -> None:
         farads = self.c_m * (1.0 - beta) / beta if beta else math.inf
@@ -260,6 +281,10 @@ class Lif45Soma:
     def step(self, state: SomaState, charges: tuple[Array, Array]) -> SomaState:
         """One step, as :class:`ohmweave.blocks.spiking.Soma`."""
         v, spikes = state.membranes, state.spikes
+        if self.neuron.refractory:
+            v = self.decay * v + self.moved
+            v = self.pulsed(v + self.drifted(v) / self.neuron.c_m, charges)
+            return state.silenced(v, self.level, self.neuron.refractory)
         v = v + (1.0 - self.late) * self._taken(v, spikes)
         v = self.decay * v + self.moved
         v = v + self.late * self._taken(v, spikes)
@@ -273,7 +298,7 @@ class Lif45Soma:
 
     def drifted(self, v: Array) -> Array:
         """Charge that comes to membranes (V) in a step without input, C."""
-        return _between(self.drift, *_place(v, self.figures.volts))
+        return between(self.drift, *place(v, self.figures.volts))
 
     def pulsed(self, v: Array, charges: tuple[Array, Array]) -> Array:
         """Membranes after a pulse with charges (C) into columns p and n.
@@ -286,13 +311,13 @@ class Lif45Soma:
         for column, table, charge in zip("pn", (found.given, found.taken), charges, strict=True):
             currents = charge / (self.clock.pulse * amps)
             self._require_known(column, currents)
-            flows.append(_Flow.of(table, currents, found.currents))
+            flows.append(Flow.of(table, currents, found.currents))
         more, less = (self.clock.pulse / _PARTS * gain * amps for gain in self.gains)
 
         def moved(v: Array) -> Array:
-            column, share = _place(v, found.volts)
+            column, share = place(v, found.volts)
             coulombs = more * flows[0].at(column, share) - less * flows[1].at(column, share)
-            return np.asarray(coulombs / _between(self.farads, column, share))
+            return np.asarray(coulombs / between(self.farads, column, share))
 
         for _ in range(_PARTS):
             first = moved(v)
@@ -305,51 +330,13 @@ class Lif45Soma:
         beyond = (currents < least) | (currents > most)
         if not beyond.any():
             return
-        place, amps = np.argwhere(beyond)[0], self.neuron.i_column
+        where, amps = np.argwhere(beyond)[0], self.neuron.i_column
         raise DesignError(
             f"expected column currents from {least * amps:.3g} to {most * amps:.3g} A, as were measured, found "
-            f"{currents[tuple(place)] * amps:.4g} A in column {column} of neuron {place[-1]} ({beyond.sum()} in all)",
+            f"{currents[tuple(where)] * amps:.4g} A in column {column} of neuron {where[-1]} ({beyond.sum()} in all)",
             where="neuron.i_column",
             remedy="raise i_column, or lower signal.v_read or the device's range",
         )
-
-
-@dataclass(frozen=True, eq=False)
-class _Flow:
-    """A table at given currents: rows below each, and how far each is on its way to the next row."""
-
-    table: Array
-    row: Array
-    share: Array
-
-    @staticmethod
-    def of(table: tuple[tuple[float, ...], ...], currents: Array, known: tuple[float, ...]) -> "_Flow":
-        place = np.interp(currents, known, np.arange(len(known)))
-        row = np.minimum(place.astype(int), len(known) - 2)
-        return _Flow(np.array(table), row, place - row)
-
-    def at(self, column: Array, share: Array) -> Array:
-        """Currents at membranes between two columns."""
-        left, right = (self._line(column + side) for side in (0, 1))
-        return np.asarray(left + share * (right - left))
-
-    def _line(self, column: Array) -> Array:
-        below = self.table[self.row, column]
-        return np.asarray(below + self.share * (self.table[self.row + 1, column] - below))
-
-
-def _place(v: Array, volts: tuple[float, ...]) -> tuple[Array, Array]:
-    """Which two of equally distant ``volts`` lie around each v, and how far it is on its way to the second."""
-    place = np.clip((v - volts[0]) / (volts[1] - volts[0]), 0.0, len(volts) - 1.0)
-    column = np.minimum(place.astype(int), len(volts) - 2)
-    return column, place - column
-
-
-def _between(table: Array, column: Array, share: Array) -> Array:
-    """A table [neurons, volts] between two of its columns, for each neuron (last index) of ``column``."""
-    row = np.arange(len(table))
-    left = table[row, column]
-    return np.asarray(left + share * (table[row, column + 1] - left))
 
 
 def _relative(change: Array, first: Array) -> Array:

@@ -7,7 +7,7 @@ from ohmweave.blocks.spiking import NEURON_PORTS, Membrane
 from ohmweave.blocks.technology import N_CHANNEL, P_CHANNEL, V_DD, V_SS, nmos, pmos
 from ohmweave.circuit import Capacitor, Cell, CurrentSource, Instance, Mosfet, Resistor, VoltageSource
 
-__all__ = ["LEAST_WIDTH", "REST", "SUPPLIES", "LifSizes", "circuit", "size", "transistors"]
+__all__ = ["LEAST_WIDTH", "REST", "SILENCE", "SUPPLIES", "LifSizes", "circuit", "size", "transistors"]
 
 Size = tuple[float, float]
 
@@ -26,6 +26,8 @@ _DAMPING = 8.0
 # MOM capacitors, F: what holds a spike; what the opening n copy takes from a membrane, per unit of k, so that it takes
 # what the wider p copy gives.
 _HOLD, _BALANCE = 3e-15, 14e-15
+# What times a refractory period, F: discharged by nanoamperes, still a hundred times what its open switch lets through.
+SILENCE = 200e-15
 
 # Every voltage source in the cell: together they deliver its energy.
 SUPPLIES = ("vdd", "vss", *_BIASES, "vth")
@@ -108,7 +110,13 @@ def size(i_column: float, gain: float) -> LifSizes:
 
 
 def circuit(
-    name: str, sizes: LifSizes, membrane: Membrane, c_m: float, v_threshold: float, i_packet: float = 0.0
+    name: str,
+    sizes: LifSizes,
+    membrane: Membrane,
+    c_m: float,
+    v_threshold: float,
+    i_packet: float = 0.0,
+    i_silence: float = 0.0,
 ) -> Cell:
     """The neuron, ports :data:`ohmweave.blocks.spiking.NEURON_PORTS`; its membrane is the net ``m``.
 
@@ -120,7 +128,9 @@ def circuit(
     ``integrate`` is high. Leak: a capacitor is joined to the membrane (``leak``) and emptied (``discharge``) by gates
     of both channels. Comparator: an amplifier of n channels between membrane and threshold, whose word is let to the
     hold's capacitor (``compare``); two inverters make it the spike. Reset: two transistors in series, of spike and
-    clock, to ground, or through a current source.
+    clock, to ground, or through a current source. Refractory period, in the place of a reset: while ``leak`` is high
+    behind a spike, a gate of four transistors has C_w = 200 fF charged to the upper supply; a current source empties
+    it, and as long as it is above 0 V, where two inverters turn, a transistor joins the membrane to ground.
 
     Args:
         name: the cell's name.
@@ -129,6 +139,7 @@ def circuit(
         c_m: membrane capacitance, F.
         v_threshold: threshold, V.
         i_packet: of the source that a spike joins to the membrane, where the reset is ``"subtract"``, A.
+        i_silence: that empties C_w, A; 0 for a neuron that always listens.
     """
     parts = [
         Instance("vdd", VoltageSource(V_DD), ("vdd", "0")),
@@ -148,11 +159,12 @@ def circuit(
         *_comparator(sizes),
         *_spike(),
         Instance("begin", nmos(4.0 * LEAST_WIDTH, _SHORT), ("m", "start", "0", "vss")),
-        *_reset(membrane, i_packet),
+        *(_silence(i_silence) if i_silence else _reset(membrane, i_packet)),
     ]
     count = sum(isinstance(part.of, Mosfet) for part in parts)
     note = f"clocked neuron, {count} transistors, beta {membrane.beta:g}, mirrors 1:{membrane.gain:.4g}"
-    return Cell(name, NEURON_PORTS, tuple(parts), note=f"{note}, reset {membrane.reset}")
+    ending = "refractory" if i_silence else f"reset {membrane.reset}"
+    return Cell(name, NEURON_PORTS, tuple(parts), note=f"{note}, {ending}")
 
 
 def transistors(cell: Cell) -> int:
@@ -253,3 +265,21 @@ def _reset(membrane: Membrane, i_packet: float) -> Iterator[Instance]:
         yield Instance("ir", CurrentSource(i_packet), ("vdd", "br"))
         yield Instance("br", source, ("br", "br", "vss", "vss"))
         yield Instance("rs", source, ("rc", "br", "vss", "vss"))
+
+
+def _silence(amps: float) -> Iterator[Instance]:
+    """Net ``silent`` is high from the clock ``leak`` behind a spike until ``amps`` have emptied half of a capacitor."""
+    source = nmos(LEAST_WIDTH, _PACKET)
+    for mark, gate, above, below in (("wa", "spike", "set", "both"), ("wb", "leak", "both", "vss")):
+        yield Instance(f"{mark}n", nmos(2.0 * LEAST_WIDTH, _SHORT), (above, gate, below, "vss"))
+        yield Instance(f"{mark}p", pmos(2.0 * LEAST_WIDTH, _SHORT), ("set", gate, "vdd", "vdd"))
+    yield Instance("ws", pmos(4.0 * LEAST_WIDTH, _TIGHT), ("wait", "set", "vdd", "vdd"))
+    yield Instance("cw", Capacitor(SILENCE), ("wait", "0"))
+    yield Instance("iw", CurrentSource(amps), ("vdd", "bw"))
+    yield Instance("bw", source, ("bw", "bw", "vss", "vss"))
+    yield Instance("ww", source, ("wait", "bw", "vss", "vss"))
+    # Long and thin: both stand halfway for as long as the capacitor takes to pass 0 V.
+    for mark, a, y, length in (("wc", "wait", "heard", _PACKET), ("wd", "heard", "silent", _LONG)):
+        yield Instance(f"{mark}n", nmos(LEAST_WIDTH, length), (y, a, "vss", "vss"))
+        yield Instance(f"{mark}p", pmos(3.0 * LEAST_WIDTH, length), (y, a, "vdd", "vdd"))
+    yield Instance("quell", nmos(8.0 * LEAST_WIDTH, _SHORT), ("m", "silent", "0", "vss"))

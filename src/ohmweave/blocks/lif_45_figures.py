@@ -1,4 +1,4 @@
-"""What SPICE measured of the clocked neuron in transistors, as data."""
+"""What SPICE measured of the clocked neuron in transistors, as data, and its tables between what was measured."""
 
 import dataclasses
 import json
@@ -11,7 +11,7 @@ import numpy as np
 from ohmweave.errors import DesignError
 from ohmweave.units import Array
 
-__all__ = ["LifFigures"]
+__all__ = ["Flow", "LifFigures", "between", "place"]
 
 Row = tuple[float, ...]
 
@@ -45,6 +45,7 @@ class LifFigures:
         energy_step: of a step without input and spike, J.
         energy_spike: what a step with a spike takes more, J.
         energy_charge: what a coulomb into a column takes more, J/C.
+        silence_watts: what the inverters that time a refractory period take while it lasts, W.
         i_column: design current that was measured, A.
         step: time step that drift and energy are for, s.
         circuit: digest of the circuit that was measured.
@@ -70,6 +71,7 @@ class LifFigures:
     energy_step: float
     energy_spike: float
     energy_charge: float
+    silence_watts: float
     i_column: float
     step: float
     circuit: str
@@ -107,3 +109,48 @@ class LifFigures:
 
 def _frozen(value: Any) -> Any:
     return tuple(_frozen(each) for each in value) if isinstance(value, list) else value
+
+
+@dataclass(frozen=True, eq=False)
+class Flow:
+    """A table [currents][volts] at given currents, which lie between its rows.
+
+    Args:
+        table: what was measured.
+        row: the row below each current.
+        share: how far each is on its way to the next row.
+    """
+
+    table: Array
+    row: Array
+    share: Array
+
+    @staticmethod
+    def of(table: tuple[Row, ...], currents: Array, known: Row) -> "Flow":
+        """A table whose rows are those of the currents ``known``, at others."""
+        place = np.interp(currents, known, np.arange(len(known)))
+        row = np.minimum(place.astype(int), len(known) - 2)
+        return Flow(np.array(table), row, place - row)
+
+    def at(self, column: Array, share: Array) -> Array:
+        """Currents at membranes between two columns."""
+        left, right = (self._line(column + side) for side in (0, 1))
+        return np.asarray(left + share * (right - left))
+
+    def _line(self, column: Array) -> Array:
+        below = self.table[self.row, column]
+        return np.asarray(below + self.share * (self.table[self.row + 1, column] - below))
+
+
+def place(v: Array, volts: Row) -> tuple[Array, Array]:
+    """Which two of equally distant ``volts`` lie around each v, and how far it is on its way to the second."""
+    found = np.clip((v - volts[0]) / (volts[1] - volts[0]), 0.0, len(volts) - 1.0)
+    column = np.minimum(found.astype(int), len(volts) - 2)
+    return column, found - column
+
+
+def between(table: Array, column: Array, share: Array) -> Array:
+    """A table [neurons, volts] between two of its columns, for each neuron (last index) of ``column``."""
+    row = np.arange(len(table))
+    left = table[row, column]
+    return np.asarray(left + share * (table[row, column + 1] - left))

@@ -51,18 +51,13 @@ class LifSoma:
     def advance(self, state: SomaState, moved: Array) -> SomaState:
         """One step, as :class:`ohmweave.blocks.spiking.LinearSoma`."""
         if self.refractory:
-            return self._waited(state, moved)
+            # The silence empties membranes: no reset is left to do.
+            v = np.clip(self.decay * state.membranes + moved, -self.limit, self.limit)
+            return state.silenced(v, self.level, self.refractory)
         before, fired = state.membranes, state.spikes
         left = self.decay * before * (1.0 - self.emptied * fired) - self.packet * fired
         v = np.clip(left + moved, -self.limit, self.limit) * (1.0 - self.deaf * fired)
         return SomaState(v, (v > self.level).astype(np.float64), state.silent)
-
-    def _waited(self, state: SomaState, moved: Array) -> SomaState:
-        """One step of neurons that a spike silences; the silence empties them, so that no reset is left to do."""
-        v = np.clip(self.decay * state.membranes + moved, -self.limit, self.limit) * (state.silent == 0.0)
-        fires = v > self.level
-        silent = np.where(fires, float(self.refractory), np.maximum(state.silent - 1.0, 0.0))
-        return SomaState(v, fires.astype(np.float64), silent)
 
     def scan(self, moved: Array) -> Array:
         """Every step, as :class:`ohmweave.blocks.spiking.ScanningSoma`."""

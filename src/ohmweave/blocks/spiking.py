@@ -9,7 +9,7 @@ import numpy as np
 
 from ohmweave.blocks.clocking import Clocking
 from ohmweave.circuit import Cell
-from ohmweave.errors import ModelError
+from ohmweave.errors import DesignError, ModelError
 from ohmweave.units import Array
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "ScanningSoma",
     "Soma",
     "SomaState",
+    "require_refractory",
 ]
 
 # p and n end the columns of positive and negative weights; spike is held from one comparison to the next.
@@ -97,9 +98,37 @@ class SomaState:
         """Empty membranes that have not spiked yet."""
         return SomaState(*np.zeros((3, samples, neurons)))
 
+    def silenced(self, volts: Array, level: Array, refractory: int) -> "SomaState":
+        """One step later, neurons with a refractory period; while it lasts membranes are held at 0 V.
+
+        Args:
+            volts: what membranes would come to at the comparison, V, [samples, neurons].
+            level: thresholds, V, [neurons].
+            refractory: steps after a spike in which a neuron does not listen.
+        """
+        v = volts * (self.silent == 0.0)
+        fires = v > level
+        silent = np.where(fires, float(refractory), np.maximum(self.silent - 1.0, 0.0))
+        return SomaState(v, fires.astype(np.float64), silent)
+
     def repeated(self, samples: int) -> "SomaState":
         """The state of one sample for each of many."""
         return SomaState(*(np.repeat(each, samples, axis=0) for each in (self.membranes, self.spikes, self.silent)))
+
+
+def require_refractory(steps: object, most: int) -> None:
+    """Refuse a refractory period that is no whole number of steps, or longer than what times it.
+
+    Raises:
+        DesignError: names the parameter, what was expected and found, and an example.
+    """
+    whole = isinstance(steps, int) and not isinstance(steps, bool)
+    if not whole or steps not in range(most + 1):
+        raise DesignError(
+            f"expected a whole number of steps from 0 to {most}, found {steps!r}",
+            where="neuron.refractory",
+            remedy="try refractory = 1",
+        )
 
 
 class Soma(Protocol):
