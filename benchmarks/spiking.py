@@ -8,8 +8,9 @@ once more without what spares them their wires. Run it as
 pass of the same network (single precision, all images of a step in one batch, or 1000) take turns; of each the quickest
 run counts. The first images go through ngspice too, a transient of the whole chip each (``--checked 0`` leaves it out;
 the large network takes ngspice hours), and every spike is compared; that chip has no wires, with which ngspice
-takes many times as long. Prints tables and keeps them in spiking.txt beside
-this file, one for each network.
+takes many times as long. Last, parts that are ideal throughout (no wires, 10 mohm in drivers and column ends, membranes
+held within 10 thresholds) against software itself: all images in the engine, the first ones in ngspice. Prints tables
+and keeps them in spiking.txt beside this file, one for each network.
 """
 
 import argparse
@@ -24,6 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
+from ohmweave.blocks import ClockedLif, PulseDriver
+from ohmweave.choices import ArrayChoice, SpikingChoice
 from ohmweave.design import Design
 from ohmweave.encoders import Encoding, Rate
 from ohmweave.errors import OhmweaveError
@@ -33,6 +36,7 @@ from ohmweave.ops import LeakyIntegrateFire
 from ohmweave.simulate.ngspice import NgspiceSimulator
 from ohmweave.simulate.survey import detect
 from ohmweave.spiking import SpikingChip, plan_spiking
+from ohmweave.temporal import decide, trace
 from ohmweave.units import Array
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -144,6 +148,8 @@ def measure(spec: str, weights: Path, checked: int) -> Iterator[str]:
     yield from _table(rows, len(trains))
     yield from _promises(rows)
     for kind in KINDS:
+        yield from _ideal(kind, network(weights), trains, checked)
+    for kind in KINDS:
         bare = replace(design_of(kind), array=replace(design_of(kind).array, r_row=0.0, r_col=0.0))
         chip = SpikingChip(plan_spiking(network(weights), bare))
         yield from _spice(kind, chip, trains[:checked], rows[f"ohmweave, {kind}"].seconds / len(trains))
@@ -225,6 +231,55 @@ def _spice(kind: str, chip: SpikingChip, trains: NDArray[Any], native: float) ->
     ]
 
 
+def ideal_of(kind: str) -> Design:
+    """Parts of which none keeps the chip from doing as software does."""
+    return Design(
+        array=ArrayChoice(r_row=0.0, r_col=0.0),
+        neuron=ClockedLif(r_in=0.01, v_limit=3.0),
+        synapse=PulseDriver(r_source=0.01),
+        spiking=SpikingChoice(kind),
+    )
+
+
+def _ideal(kind: str, graph: Graph, trains: NDArray[Any], checked: int) -> Iterator[str]:
+    chip, wrong, right = SpikingChip(plan_spiking(graph, ideal_of(kind))), 0, 0
+    for start in range(0, len(trains), BATCH):
+        some = trains[start : start + BATCH]
+        found = chip.simulate(some, membranes=False)
+        wanted, classes = software(chip, some)
+        wrong += sum(int((found.spikes[name] != wanted[name]).sum()) for name in wanted)
+        right += int((found.classes == classes).sum())
+    count = len(trains) * trains.shape[1] * chip.plan.neurons
+    yield (
+        f"{_word(not wrong)}: ideal parts, {kind}, {len(trains):,} images: {wrong} of {count:,} spikes differ from "
+        f"software's (none promised), {right:,} of {len(trains):,} decisions are software's"
+    )
+    if checked:
+        yield _ideal_spice(kind, chip, trains[:checked])
+
+
+def _ideal_spice(kind: str, chip: SpikingChip, trains: NDArray[Any]) -> str:
+    try:
+        its = chip.simulate(trains, "ngspice", spice=NgspiceSimulator(time_limit=SPICE_LIMIT))
+    except OhmweaveError as error:
+        return f"SKIPPED ideal parts in ngspice, {kind}: {error}"
+    wanted, classes = software(chip, trains)
+    wrong = sum(int((its.spikes[name] != wanted[name]).sum()) for name in wanted)
+    count, same = sum(each.size for each in wanted.values()), int((its.classes == classes).sum())
+    return (
+        f"{_word(not wrong)}: ideal parts, {kind}, whole in {its.engine} {its.version}, {len(trains)} images: {wrong} "
+        f"of {count:,} spikes differ from software's (none promised), {same} of {len(trains)} decisions are software's"
+    )
+
+
+def software(chip: SpikingChip, trains: NDArray[Any]) -> tuple[dict[str, Array], NDArray[Any]]:
+    """The network's own spikes by the chip's stages, and its decisions."""
+    names = {stage.name: stage.layers[-1] for stage in chip.plan.stages}
+    values = trace(chip.plan.graph, trains, list(names.values())).values
+    spikes = {stage: values[layer] for stage, layer in names.items()}
+    return spikes, decide(spikes[chip.plan.stages[-1].name])
+
+
 def _word(kept: bool) -> str:
     return "KEPT" if kept else "NOT KEPT"
 
@@ -240,7 +295,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", nargs="+", help="digits, mnist:DIR")
     parser.add_argument("--weights", type=Path, help="safetensors file of the network, of examples/ without it")
-    parser.add_argument("--checked", type=int, default=1, help="images that ngspice runs too")
+    parser.add_argument("--checked", type=int, default=3, help="images that ngspice runs too")
     parser.add_argument("--output", type=Path, default=Path(__file__).with_suffix(".txt"), help="where to keep it")
     options = parser.parse_args()
     for each in options.data:

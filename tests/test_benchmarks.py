@@ -79,6 +79,8 @@ def test_spiking_chips_take_turns_with_snntorch_and_keep_what_they_promise(tmp_p
     assert [float(loss) for _, loss in losses] == pytest.approx([100 * abs(software - c) for c in circuits], abs=0.011)
     assert max(float(loss) for _, loss in losses) <= 1.0
     assert len(re.findall(r"^SKIPPED ngspice, \S+: no image asked for$", said, re.MULTILINE)) == 2
+    same = re.findall(r"^KEPT: ideal parts, (\S+), 360 images: 0 of 378,000 spikes .*, 360 of 360", said, re.MULTILINE)
+    assert same == ["layer", "crossbar"]
 
 
 def test_images_of_a_chip_in_transistors_are_kept_and_compared_anew(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,13 +12,16 @@ from ohmweave.blocks import ClockedLif, ClockedLif45, Clocking, PulseDriver, Pul
 from ohmweave.choices import ArrayChoice, SpikingChoice
 from ohmweave.design import Design
 from ohmweave.devices import Sinh
+from ohmweave.encoders import Rate
+from ohmweave.frontend import load_data, read_nir
 from ohmweave.graph import Graph, Input, Linear, Node
 from ohmweave.ops import LeakyIntegrateFire, RecurrentLeakyIntegrateFire
 from ohmweave.simulate.ngspice import NgspiceSimulator
 from ohmweave.spiking import SpikingChip, plan_spiking
-from ohmweave.temporal import run
+from ohmweave.temporal import run, trace
 from ohmweave.units import Array
 
+EXAMPLES = Path(__file__).parents[2] / "examples"
 STEPS = 8
 # Of the threshold; what is left is the simulator's tolerance and the corner of the clamp that holds membranes.
 MEMBRANE = 1e-3
@@ -67,6 +71,19 @@ def test_neurons_that_hear_themselves_and_biases_are_those_of_spice(
     spice: NgspiceSimulator, design: Design, reset: str, delay: bool
 ) -> None:
     assert_same(spice, SpikingChip(plan_spiking(network(reset, delay, recurrent=True, biased=True), design)), trains())
+
+
+def test_a_digits_image_spikes_in_spice_as_in_software(spice: NgspiceSimulator) -> None:
+    """The trained network whole, 42 neurons on 4,736 devices, all 25 steps; parts without resistance."""
+    neuron, array = ClockedLif(r_in=0.01, v_limit=3.0), ArrayChoice(r_row=0.0, r_col=0.0)
+    design = Design(neuron=neuron, array=array, synapse=PulseDriver(r_source=0.01), encoding=Rate(25))
+    chip = SpikingChip(plan_spiking(read_nir(EXAMPLES / "spiking_digits.nir").graph, design))
+    x = chip.plan.encode(load_data("digits", "test").x[:1])
+    found, names = chip.simulate(x, "ngspice", spice=spice), [stage.layers[-1] for stage in chip.plan.stages]
+    software = trace(chip.plan.graph, x, names).values
+    for stage, name in zip(("s0", "s1"), names, strict=True):
+        np.testing.assert_array_equal(found.spikes[stage], software[name])
+        assert software[name].any()
 
 
 def assert_followed(spice: NgspiceSimulator, chip: SpikingChip, allowed: float) -> None:
