@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ohmweave.bench import Bench
+from ohmweave.bench import Bench, Transient, Waveform
 from ohmweave.blocks.opamp import Finite
-from ohmweave.circuit import Cell, Crossbar, Diode, Instance, Resistor, Vcvs, VoltageSource
+from ohmweave.circuit import Capacitor, Cell, Crossbar, Diode, Instance, Resistor, Vcvs, VoltageSource
 from ohmweave.devices import Sinh
 from ohmweave.errors import DesignError, NetlistError, SimulationError, SimulatorMissing
 from ohmweave.netlist import Ngspice, write
@@ -80,6 +80,36 @@ def test_a_whole_answer_is_accepted(script: Script) -> None:
 def test_gmin_stepping_is_remarked(script: Script) -> None:
     waves = NgspiceSimulator(script(f"echo 'Note: Starting dynamic gmin stepping'; {answer(GOOD)}")).run(divider())
     assert waves.remarks == ("dynamic gmin stepping",)
+
+
+STUCK = "doAnalyses: TRAN:  Timestep too small; time = 1e-06, timestep = 1e-20: trouble with node m"
+
+
+def charged(*, clocked: bool) -> Transient:
+    """A capacitor of 1 pF charged through 100 kohm."""
+    parts = (Instance("r", Resistor(1e5), ("a", "m")), Instance("c", Capacitor(1e-12), ("m", "0")))
+    step = Waveform(np.array([0.0, 1e-9]), np.array([0.0, 1.0]))
+    return Transient(Cell("rc", ("a", "m"), parts), ("a",), (step,), 1e-6, 1e-8, ("m",), clocked=clocked)
+
+
+def test_a_clocked_circuit_whose_steps_become_too_small_has_attofarads_added(script: Script, ngspice: str) -> None:
+    stuck = script(f"grep -q cshunt deck.cir || {{ echo '{STUCK}'; exit 1; }}; exec {ngspice} \"$@\"")
+    plain, shunted = (NgspiceSimulator(each).trace(charged(clocked=True)) for each in (ngspice, stuck))
+    assert plain.remarks == ()
+    assert shunted.remarks == ("1e-17 F from every node to ground, without which time steps became too small",)
+    at = np.linspace(0.0, 1e-6, 50)
+    found, wanted = (np.interp(at, each.times, each.volts[:, 0]) for each in (shunted, plain))
+    np.testing.assert_allclose(found, wanted, rtol=0.0, atol=1e-4)
+
+
+@pytest.mark.parametrize(("clocked", "runs"), [(True, 2), (False, 1)])
+def test_other_circuits_that_are_stuck_stay_as_they_are(
+    script: Script, tmp_path: Path, clocked: bool, runs: int
+) -> None:
+    stuck = script(f"echo run >> {tmp_path}/runs; echo '{STUCK}'; exit 1")
+    with pytest.raises(SimulationError, match="Timestep too small"):
+        NgspiceSimulator(stuck).trace(charged(clocked=clocked))
+    assert (tmp_path / "runs").read_text().count("run") == runs
 
 
 def test_a_simulator_that_hangs_is_stopped_with_its_children(script: Script, tmp_path: Path) -> None:

@@ -41,6 +41,11 @@ _STEPPING = {
     "source stepping": re.compile(r"starting source stepping", re.IGNORECASE),
     "transient operating point": re.compile(r"transient op started", re.IGNORECASE),
 }
+# What is done where steps in time become too small at nodes between transistors that are both off: so much, F, from
+# every node to ground is a hundredth of what the smallest transistor has.
+_SHUNT = 1e-17
+_SHUNTED = f"{_SHUNT:g} F from every node to ground, without which time steps became too small"
+_TOO_SMALL = re.compile(r"timestep too small", re.IGNORECASE)
 _Asked = Bench | Transient
 _INSTALL = "install it (Debian/Ubuntu: apt install ngspice; macOS: brew install ngspice) or use the native engine"
 
@@ -104,11 +109,12 @@ class NgspiceSimulator:
             deck = make(bench, self._library(bench, folder), klu=klu)
             (folder / "deck.cir").write_text(deck.text, encoding="ascii")
             written = time.perf_counter()
-            log = self._simulate(folder, bench)
+            log, shunted = self._simulate(folder, bench, clocked=isinstance(bench, Transient) and bench.clocked)
             solved = time.perf_counter()
             raw = _read(folder, log, self._where(bench))
         seconds = {"write": written - begun, "solve": solved - written, "total": time.perf_counter() - begun}
-        return _Answer(version, deck, raw, log, seconds)
+        remarks = (*(word for word, pattern in _STEPPING.items() if pattern.search(log)), *shunted)
+        return _Answer(version, deck, raw, log, seconds, remarks)
 
     def analyse(self, cell: Cell, cards: Sequence[str], kind: Literal["real", "complex"] = "real") -> RawFile:
         """Run one analysis of ohmweave's own, which no bench can say.
@@ -132,7 +138,7 @@ class NgspiceSimulator:
             lines = (f"ohmweave analysis of {cell.name}", f".include {self._library(bench, folder)}", *cards)
             solver = (".options klu",) if klu else ()
             (folder / "deck.cir").write_text("\n".join([*lines, *solver, ".end", ""]), encoding="ascii")
-            log = self._simulate(folder, bench)
+            log, _ = self._simulate(folder, bench)
             raw = read_raw(folder / "out.raw", self._where(bench), kind)
         if not np.isfinite(raw.values).all():
             raise SimulationError(f"expected finite values; the log ends: {tail(log)}", where=self._where(bench))
@@ -194,20 +200,36 @@ class NgspiceSimulator:
         (folder / ".spiceinit").write_text("\n".join((*lines, "")), encoding="ascii")
         return tuple(modules)
 
-    def _simulate(self, folder: Path, bench: _Asked) -> str:
+    def _simulate(self, folder: Path, bench: _Asked, *, clocked: bool = False) -> tuple[str, tuple[str, ...]]:
+        """Run the deck; its log, and what had to be done to a clocked circuit."""
+        log, failure = self._once(folder, bench)
+        if failure is None:
+            return log, ()
+        if not clocked or not _TOO_SMALL.search(log):
+            raise failure
+        deck = folder / "deck.cir"
+        text = deck.read_text(encoding="ascii")
+        deck.write_text(text.replace("\n.options ", f"\n.options cshunt={_SHUNT:g} ", 1), encoding="ascii")
+        log, failure = self._once(folder, bench)
+        if failure is not None:
+            raise failure
+        return log, (_SHUNTED,)
+
+    def _once(self, folder: Path, bench: _Asked) -> tuple[str, SimulationError | None]:
         where = self._where(bench)
         code, log = self._program((self.executable, "-b", "-r", "out.raw", "deck.cir"), folder, self.time_limit, where)
         # The title is echoed and may hold any word.
         lines = [line for line in log.splitlines() if not line.startswith("Circuit:")]
         bad = next((line.strip() for line in lines if _BAD_WORDS.search(line.strip())), None)
-        if bad is not None or code != 0:
-            found = f"exit code {code}" + (f" and {bad!r}" if bad is not None else "")
-            raise SimulationError(
-                f"expected a run without errors, found {found}; the log ends: {tail(log)}",
-                where=where,
-                remedy="check the netlist and the design",
-            )
-        return log
+        if bad is None and code == 0:
+            return log, None
+        found = f"exit code {code}" + (f" and {bad!r}" if bad is not None else "")
+        failure = SimulationError(
+            f"expected a run without errors, found {found}; the log ends: {tail(log)}",
+            where=where,
+            remedy="check the netlist and the design",
+        )
+        return log, failure
 
 
 def parse_version(greeting: str) -> tuple[str, bool]:
@@ -225,10 +247,7 @@ class _Answer:
     raw: RawFile
     log: str
     seconds: Mapping[str, float]
-
-    @property
-    def remarks(self) -> tuple[str, ...]:
-        return tuple(word for word, pattern in _STEPPING.items() if pattern.search(self.log))
+    remarks: tuple[str, ...]
 
 
 def _read(folder: Path, log: str, where: str) -> RawFile:
