@@ -1,4 +1,4 @@
-"""The command that measures op-amps: what it prints, what it writes, what it refuses."""
+"""The command that measures op-amps and neurons: what it prints, what it writes, what it refuses."""
 
 import json
 import math
@@ -6,12 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
-from ohmweave.blocks import TwoStage45, opamps
+from ohmweave.blocks import ClockedLif45, TwoStage45, opamps
 from ohmweave.blocks.characterize import characterize_cells
 from ohmweave.blocks.curves import Bends
 from ohmweave.blocks.figures import BENCHES, OpAmpFigures
+from ohmweave.blocks.lif_45_figures import LifFigures
 from ohmweave.blocks.two_stage import Target, circuit, size
 from ohmweave.circuit import Behavioural, Cell, Instance
 from ohmweave.simulate.ngspice import NgspiceSimulator
@@ -45,6 +47,23 @@ def test_a_kind_is_measured_anew_and_is_what_designs_have(
     assert [path.name for path in desk.iterdir()] == ["mine.json"]
 
 
+def test_a_neuron_is_measured_anew_and_is_what_designs_have(ngspice: str, ohmweave: CommandLine, desk: Path) -> None:
+    """Its shipped figures are what the command finds, and the error that they state is a step's."""
+    done = ohmweave("characterize", "clocked_lif_45", "-o", "mine.json", "--json")
+    assert done.code == 0, done.err
+    said, kept, found = json.loads(done.out), ClockedLif45().figures, LifFigures.load(Path("mine.json"))
+    assert found.circuit == said["circuit"] == kept.circuit
+    for name, value, unit in kept.rows():
+        assert said["figures"][name] == pytest.approx(value, rel=0.02, abs=1e-7 if unit == "V" else 0.0), name
+        assert said["units"][name] == unit
+        assert said["benches"][name]
+    for name in ("given", "taken", "drift", "parasitic"):
+        wanted = np.array(getattr(kept, name))
+        np.testing.assert_allclose(getattr(found, name), wanted, rtol=0.0, atol=2e-3 * np.abs(wanted).max())
+    assert 0.0 < kept.error < 0.003
+    assert [path.name for path in desk.iterdir()] == ["mine.json"]
+
+
 def test_a_table_states_every_figure_with_its_bench(ngspice: str, ohmweave: CommandLine, desk: Path) -> None:
     done = ohmweave("characterize", "two_stage_45")
     assert done.code == 0, done.err
@@ -52,7 +71,7 @@ def test_a_table_states_every_figure_with_its_bench(ngspice: str, ohmweave: Comm
         assert f"│ {name} " in done.out
         assert bench.split(" ", 1)[0] in done.out
     assert "36.45 kohm" in done.out
-    assert "\nwritten: two_stage_45.characterized.json (figures and DC transfer curves, by ngspice " in done.out
+    assert "\nwritten: two_stage_45.characterized.json (figures and curves, by ngspice " in done.out
 
 
 def test_every_figure_has_a_unit_and_a_bench() -> None:
@@ -86,19 +105,27 @@ def test_what_holds_the_output_may_stop_where_it_is_looked_at_last(ngspice: str)
 
 COMMANDS = {
     ("two_stage_54",): (
-        "characterize: expected an op-amp's kind, a design or a model file, found none of them: 'two_stage_54'; "
-        "did you mean 'two_stage_45'? (or give a file that exists)"
+        "characterize: expected an op-amp's or a neuron's kind, a design or a model file, found none of them: "
+        "'two_stage_54'; did you mean 'two_stage_45'? (or give a file that exists)"
     ),
     ("finite",): (
         "characterize: expected an op-amp of transistors, found 'finite', whose figures are its design's own; "
         f"known are {', '.join(TRANSISTORS)}"
+    ),
+    ("clocked_lif",): (
+        "characterize: expected a neuron of transistors, found 'clocked_lif', whose figures are its design's own; "
+        'try "clocked_lif_45"'
+    ),
+    ("clocked_lif_54",): (
+        "characterize: expected an op-amp's or a neuron's kind, a design or a model file, found none of them: "
+        "'clocked_lif_54'; did you mean 'clocked_lif_45'? (or give a file that exists)"
     ),
     ("two_stage_45", "--name", "x"): (
         "two_stage_45: expected no choices of a model file, found --name; leave the option out, or give a file that "
         "exists"
     ),
     ("some.lib", "-o", "x.json"): (
-        "some.lib: expected --output for an op-amp's kind alone, found it for a file; leave it out: what is measured "
+        "some.lib: expected --output for a kind alone, found it for a file; leave it out: what is measured "
         "stands beside the model's file"
     ),
 }

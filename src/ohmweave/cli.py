@@ -169,7 +169,7 @@ def verify(
 @app.command()
 def characterize(
     model: Annotated[
-        Path, typer.Argument(help="a design (.toml) with models of your own, a model file, or an op-amp's kind")
+        Path, typer.Argument(help="a design (.toml) with models of your own, a model file, or a kind of transistors")
     ],
     name: Annotated[str | None, typer.Option(help="of a model file: the subcircuit")] = None,
     ports: Annotated[str | None, typer.Option(help="of a model file: PLUS,MINUS, of an op-amp PLUS,MINUS,OUT")] = None,
@@ -178,11 +178,11 @@ def characterize(
     bias: Annotated[str | None, typer.Option(help="of an op-amp's file: PORT=AMPS, a current into it")] = None,
     section: Annotated[str | None, typer.Option(help="of a model file: section of a library")] = None,
     include: Annotated[list[str] | None, typer.Option(help="FILE or FILE:SECTION it needs; may be repeated")] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="of an op-amp's kind: file to write")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="of a kind: file to write")] = None,
     time_limit: Annotated[float, typer.Option(help="seconds a sweep may take")] = 600.0,
     as_json: Json = False,
 ) -> None:
-    """Measure a device model, or an op-amp of transistors, in ngspice: its figures, and the curves engines take."""
+    """Measure a device model, or an op-amp or a neuron of transistors, in ngspice: figures and what engines take."""
     given = {
         "name": name,
         "ports": None if ports is None else ports.split(","),
@@ -200,10 +200,10 @@ def characterize(
         _print_json(made[0].summary() if len(made) == 1 else {each.part: each.summary() for each in made})
         return
     for done in made:
-        if isinstance(done, runs.CharacterizedOpAmp):
+        if isinstance(done, runs.CharacterizedOpAmp | runs.CharacterizedNeuron):
             rows = [(name, _figure(value, unit), bench) for name, value, unit, bench in done.rows()]
             _print_table(f"characterized {done.name}", rows)
-            typer.echo(f"written: {done.file} (figures and DC transfer curves, by {done.engine})")
+            typer.echo(f"written: {done.file} (figures and curves, by {done.engine})")
         else:
             _print(done.summary(), as_json=False, title="characterized")
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,10 @@ from ohmweave.units import Array
 __all__ = ["Flow", "LifFigures", "between", "place"]
 
 Row = tuple[float, ...]
+_UNITS = {
+    "r_in": "ohm", "v_in": "V", "offset": "V", "leak_farads": "F", "leak_charge": "C", "reset": "V", "packet": "",
+    "delay": "s", "energy_step": "J", "energy_spike": "J", "energy_charge": "J/C", "silence_watts": "W", "error": "",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,8 @@ class LifFigures:
         energy_spike: what a step with a spike takes more, J.
         energy_charge: what a coulomb into a column takes more, J/C.
         silence_watts: what the inverters that time a refractory period take while it lasts, W.
+        error: the furthest that the mathematics missed a step of the circuit by, membranes within 1.8 thresholds, as a
+            share of V_theta.
         i_column: design current that was measured, A.
         step: time step that drift and energy are for, s.
         circuit: digest of the circuit that was measured.
@@ -72,9 +79,14 @@ class LifFigures:
     energy_spike: float
     energy_charge: float
     silence_watts: float
+    error: float
     i_column: float
     step: float
     circuit: str
+
+    def rows(self) -> tuple[tuple[str, float, str], ...]:
+        """Name, value and unit of each figure that is one number, for tables."""
+        return tuple((name, float(getattr(self, name)), unit) for name, unit in _UNITS.items())
 
     def beside(self, gains: Array) -> Array:
         """What membranes have beside C_m for these k, F, shape [gains, volts]."""
@@ -86,8 +98,13 @@ class LifFigures:
         return float(np.interp(0.0, self.volts, self.beside(np.array([gain]))[0]))
 
     def save(self, path: Path) -> None:
-        """Write them as JSON; :meth:`load` reads the same figures back."""
-        path.write_text(json.dumps(dataclasses.asdict(self), indent=None) + "\n", encoding="utf-8")
+        """Write them as JSON, whole or not at all; :meth:`load` reads the same figures back."""
+        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        try:
+            partial.write_text(json.dumps(dataclasses.asdict(self), indent=None) + "\n", encoding="utf-8")
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
 
     @staticmethod
     def load(path: Path) -> "LifFigures":

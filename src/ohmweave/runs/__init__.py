@@ -2,6 +2,7 @@
 
 from ohmweave.runs.characterizing import Characterized, characterize_device, characterize_target
 from ohmweave.runs.firing import SpikesSimulated, SpikesVerified
+from ohmweave.runs.neurons import CharacterizedNeuron
 from ohmweave.runs.opamps import CharacterizedOpAmp, characterize_known
 from ohmweave.runs.reporting import report
 from ohmweave.runs.simulating import Simulated, simulate
@@ -10,6 +11,7 @@ from ohmweave.runs.verifying import TOLERANCE, Verified, verify
 __all__ = [
     "TOLERANCE",
     "Characterized",
+    "CharacterizedNeuron",
     "CharacterizedOpAmp",
     "Simulated",
     "SpikesSimulated",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ohmweave.blocks import opamps
+from ohmweave.blocks import neurons, opamps
 from ohmweave.design import Design
 from ohmweave.devices.file import ModelChoice
 from ohmweave.errors import DesignError, UserError
@@ -19,6 +19,7 @@ from ohmweave.models import (
     stored_path,
     write_characterisation,
 )
+from ohmweave.runs.neurons import CharacterizedNeuron, characterize_known_neuron
 from ohmweave.runs.opamps import CharacterizedOpAmp, characterize_known, characterize_opamp_file, measure
 from ohmweave.simulate import Progress, simulator
 
@@ -118,13 +119,13 @@ def characterize_target(
     *,
     progress: Progress | None = None,
     options: Mapping[str, Any] | None = None,
-) -> tuple[Characterized | CharacterizedOpAmp, ...]:
-    """Measure what a path names: an op-amp by its kind, or the models of a design or a file.
+) -> tuple[Characterized | CharacterizedOpAmp | CharacterizedNeuron, ...]:
+    """Measure what a path names: an op-amp or a neuron by its kind, or the models of a design or a file.
 
     Args:
-        path: an op-amp's kind, a design (``.toml``) or a model file.
+        path: an op-amp's or a neuron's kind, a design (``.toml``) or a model file.
         given: see :func:`table_of`.
-        output: the file to write; only of an op-amp's kind, or of a design with one.
+        output: the file to write; only of a kind, or of a design with an op-amp's.
         progress: told as in :func:`characterize_device`.
         options: of the engine (``time_limit``, ``executable``).
 
@@ -141,6 +142,8 @@ def characterize_target(
             where=str(path),
             remedy="leave the option out, or give a file that exists",
         )
+    if known and str(path) in neurons():
+        return (characterize_known_neuron(str(path), output, options=options),)
     if known:
         return (characterize_known(str(path), output, options=options),)
     kind = None if given else _kind(path)
@@ -148,7 +151,7 @@ def characterize_target(
         return (measure(kind, Design.load(path).opamp, output or Path(f"{kind}.characterized.json"), options),)
     if output is not None:
         raise DesignError(
-            "expected --output for an op-amp's kind alone, found it for a file",
+            "expected --output for a kind alone, found it for a file",
             where=str(path),
             remedy="leave it out: what is measured stands beside the model's file",
         )

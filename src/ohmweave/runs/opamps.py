@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ohmweave.blocks import opamps
+from ohmweave.blocks import neurons, opamps
 from ohmweave.blocks.characterize import characterize_cells, characterize_opamp
 from ohmweave.blocks.figures import BENCHES, OpAmpFigures
 from ohmweave.blocks.file_opamp import opamp_circuit
@@ -74,9 +74,9 @@ def characterize_known(
     known = opamps()
     if name not in known:
         raise DesignError(
-            f"expected an op-amp's kind, a design or a model file, found none of them: {name!r}",
+            f"expected an op-amp's or a neuron's kind, a design or a model file, found none of them: {name!r}",
             where="characterize",
-            remedy=f"{nearest(name, known)} (or give a file that exists)",
+            remedy=f"{nearest(name, {**known, **neurons()})} (or give a file that exists)",
         )
     return measure(name, known[name](), output or Path(f"{name}.characterized.json"), options)
 
