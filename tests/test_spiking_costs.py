@@ -143,7 +143,8 @@ def test_what_energies_include_is_said() -> None:
         "currents of columns and their copies, comparators, clocks and leaks are not in it"
     )
     assert energy_scope(replace(LAYER, neuron=ClockedLif45())) == (
-        "what row drivers deliver to the arrays, what routing takes, and what neurons take from their supplies"
+        "what row drivers deliver to the arrays, what routing takes, and what neurons take from their supplies; clocks "
+        "come from outside"
     )
 
 

@@ -142,7 +142,10 @@ def synaptic_events(plan: SpikingPlan, trains: Array, spikes: Mapping[str, Array
 def energy_scope(design: Design) -> str:
     """What the energies of a chip include, and what they do not, in words."""
     if isinstance(design.neuron, Consumer):
-        return "what row drivers deliver to the arrays, what routing takes, and what neurons take from their supplies"
+        return (
+            "what row drivers deliver to the arrays, what routing takes, and what neurons take from their supplies; "
+            "clocks come from outside"
+        )
     return (
         "only what row drivers deliver to the arrays and what routing takes; ideal neurons have no supply, so that the "
         "currents of columns and their copies, comparators, clocks and leaks are not in it"
