@@ -1,6 +1,7 @@
 """Builds of spiking chips: kept, read back, simulated, checked in ngspice, and put on a page."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,8 +20,11 @@ from ohmweave.errors import BuildError, DataError, DesignError, ModelError, Simu
 from ohmweave.frontend import Data, write_nir
 from ohmweave.graph import Graph, Input, Linear, Node
 from ohmweave.ops import LeakyIntegrateFire
+from ohmweave.report import render_spiking
+from ohmweave.report.quantities import quantity
 from ohmweave.spiking import SpikingChip
-from ohmweave.spiking.costs import stage_energies
+from ohmweave.spiking.costs import energy_scope, stage_energies
+from ohmweave.spiking.counterpart import Counterpart
 from ohmweave.temporal import decide, run
 
 CommandLine = Callable[..., SimpleNamespace]
@@ -58,6 +62,18 @@ def build(chip: SpikingChip, tmp_path: Path) -> Path:
     return archive.save(chip, tmp_path / "build")
 
 
+def stage_means(chip: SpikingChip) -> dict[str, float]:
+    """Energy a sample of each stage and of the chip, J."""
+    found = stage_energies(chip, chip.plan.encode(X))
+    stages = {name: float(sum(each.mean() for each in parts.values())) for name, parts in found.items()}
+    return {**stages, "chip": sum(stages.values())}
+
+
+def table_rows(page: str) -> list[tuple[str, ...]]:
+    """The cells of every row of a page's tables."""
+    return [tuple(re.findall("<td>(.*?)</td>", row)) for row in re.findall("<tr>(.*?)</tr>", page)]
+
+
 def test_a_build_is_read_back_as_it_was(chip: SpikingChip, build: Path) -> None:
     again = archive.load(build)
     assert isinstance(again, SpikingChip)
@@ -80,7 +96,11 @@ def test_a_run_says_what_the_network_says(network: Graph, chip: SpikingChip, bui
     assert found["software_accuracy"] == np.mean(software == DATA.y)
     assert found["energy_j"]["rows of s0"] > 0.0
     assert set(found["energy_j"]) == {"rows of s0", "rows of s1"}
-    assert found["synaptic_events_each"] > found["spikes_each"] > 0.0
+    spikes = chip.simulate(chip.plan.encode(X)).spikes
+    heard = 4 * chip.plan.encode(X).sum() + 2 * spikes["s0"].sum()
+    assert found["synaptic_events_each"] == pytest.approx(heard / 6)
+    assert found["spikes_each"] == pytest.approx((spikes["s0"].sum() + spikes["s1"].sum()) / 6)
+    assert found["energy_of"] == energy_scope(chip.plan.design)
     assert (found["samples"], found["steps"], found["reused"]) == (6, 6, False)
 
 
@@ -89,7 +109,8 @@ def test_energies_are_told_by_part_and_stage(network: Graph, tmp_path: Path) -> 
     build = archive.save(weave(network, design), tmp_path / "build")
     made = archive.load(build)
     assert isinstance(made, SpikingChip)
-    found = runs.simulate(build, DATA).summary()["energy_j"]
+    done = runs.simulate(build, DATA).summary()
+    found = done["energy_j"]
     wanted = {
         f"{part} of {stage}": each.mean()
         for stage, parts in stage_energies(made, made.plan.encode(X)).items()
@@ -100,8 +121,15 @@ def test_energies_are_told_by_part_and_stage(network: Graph, tmp_path: Path) -> 
     # Of four neurons for six steps, their currents at rest alone.
     assert found["neurons of s0"] > 24 * ClockedLif45().figures.energy_step
     page = runs.report(build, tmp_path / "page.html").read_text(encoding="utf-8")
-    assert "mean of 6 samples" in page
-    assert "and what neurons take" in page
+    assert f"mean of 6 samples. In it is {energy_scope(design)}." in page
+    rows = table_rows(page)
+    neurons, spikes = sum(v for part, v in found.items() if part.startswith("neurons")), done["spikes_each"]
+    over = "all energy of the neurons over their spikes", "this chip", quantity(neurons / spikes, "J")
+    assert (*over, "what they take at rest included") in rows
+    alone = "energy of a spike alone", "this chip", quantity(ClockedLif45().figures.energy_spike, "J")
+    assert (*alone, "what a step with a spike takes more than one without") in rows
+    events = quantity(sum(found.values()) / done["synaptic_events_each"], "J")
+    assert ("all energy over synaptic events", "this chip", events, "rows, routing and neurons") in rows
 
 
 def test_a_run_is_kept_and_taken_up_again(build: Path) -> None:
@@ -140,8 +168,59 @@ def test_the_page_shows_rasters_and_says_whether_spice_agrees(build: Path, tmp_p
     assert "not checked against SPICE" in page
     assert "5 → 4 neurons → 2 neurons" in page
     assert page.count("data:image/png;base64,") == 2
-    assert "mean of 6 samples: what row drivers deliver to the arrays" in page
+    assert "mean of 6 samples. In it is only what row drivers deliver to the arrays" in page
     assert "<script" not in page
+
+
+def test_the_page_says_what_each_microarchitecture_takes(chip: SpikingChip, build: Path, tmp_path: Path) -> None:
+    evidence = runs.simulate(build, DATA).evidence
+    page = runs.report(build, tmp_path / "page.html").read_text(encoding="utf-8")
+    joules = {name: quantity(value, "J") for name, value in stage_means(chip).items()}
+    rows = table_rows(page)
+    assert ("s0", "1", "100.0 %", "4", "40", "5", "80", "0", joules["s0"]) in rows
+    assert ("s1", "1", "100.0 %", "2", "20", "5", "40", "0", joules["s1"]) in rows
+    assert ("chip, layer", "2", "100.0 %", "6", "60", "10", "120", "0", joules["chip"]) in rows
+    beside = evidence.beside
+    assert beside is not None
+    there = quantity(sum(beside.joules.values()), "J")
+    assert ("as crossbar", "2", "0.7 %", "6", "60", "10", "120", "4", there) in rows
+    assert "The last line is the same network at the same design, as crossbar." in page
+    assert "energy a sample, without neurons" in page
+    # Of ideal neurons no figure stands alone beside those of whole chips.
+    arrays = quantity(sum(evidence.joules.values()) / evidence.counts[1], "J")
+    remark = "ideal neurons have no supply: not to be compared with totals of chips"
+    assert ("rows and routing over synaptic events", "this chip", arrays, remark) in rows
+    assert "over their spikes" not in page
+
+
+def test_the_page_says_why_the_other_microarchitecture_is_missing(chip: SpikingChip, build: Path) -> None:
+    evidence = runs.simulate(build, DATA).evidence
+    large = replace(evidence, beside=Counterpart("crossbar", left_out="it is large"))
+    assert "As crossbar: it is large." in render_spiking(chip.plan, large, None)
+    none = "What the other microarchitecture would take is computed where the native engine runs."
+    assert none in render_spiking(chip.plan, replace(evidence, beside=None), None)
+
+
+def test_compile_tells_arrays_wires_and_drivers_of_each_stage(
+    network: Graph, tmp_path: Path, ohmweave: CommandLine
+) -> None:
+    write_nir(network, tmp_path / "net.nir", dt=1e-3)
+    (tmp_path / "d.toml").write_text(
+        '[array]\nrows = 4\ncols = 6\n[spiking]\nmicroarchitecture = "crossbar"\n', encoding="utf-8"
+    )
+    # Neurons 0 to 2 are at the mesh's corner, 3 at the end of its first row of three; each two hops from its middle.
+    command = ("compile", tmp_path / "net.nir", "--design", tmp_path / "d.toml", "-o", tmp_path / "made")
+    assert ohmweave(*command).out.splitlines()[-5:] == [
+        "stage  arrays    used  neurons  memristors  row drivers  wire segments  hops",
+        "s0          4  41.7 %        4          40           10             80     0",
+        "s1          2  41.7 %        2          20            5             40     8",
+        "chip        6  41.7 %        6          60           15            120     8",
+        "hops: of one spike of each neuron to every array that hears it, in all; at most 2 to one array",
+    ]
+    found = json.loads(ohmweave(*command, "--json").out)["layout"]
+    assert list(found) == ["s0", "s1", "chip"]
+    assert (found["s0"]["arrays"], found["chip"]["longest"]) == (4, 2)
+    assert found["s1"]["utilisation"] == pytest.approx(20 / 48)
 
 
 def test_what_neurons_do_unlike_the_network_is_told_with_their_spikes(network: Graph, tmp_path: Path) -> None:

@@ -10,9 +10,19 @@ from ohmweave.choices import ArrayChoice, SpikingChoice
 from ohmweave.design import Design
 from ohmweave.devices import Sinh
 from ohmweave.graph import Graph, Input, Linear, Node
-from ohmweave.ops import LeakyIntegrateFire, RecurrentLeakyIntegrateFire
+from ohmweave.ops import Conv, LeakyIntegrateFire, RecurrentLeakyIntegrateFire
 from ohmweave.spiking import SpikingChip, plan_spiking
-from ohmweave.spiking.costs import Layout, distances, energies, layouts, stage_energies, together
+from ohmweave.spiking.costs import (
+    Layout,
+    distances,
+    energies,
+    energy_scope,
+    fan_outs,
+    layouts,
+    stage_energies,
+    synaptic_events,
+    together,
+)
 from ohmweave.units import Array
 
 LAYER = Design(array=ArrayChoice(rows=4, cols=6))
@@ -75,6 +85,67 @@ def test_routing_takes_a_hops_energy_for_each_hop_of_each_spike(recurrent: bool)
     np.testing.assert_allclose(found["rows"], run.joules["s0"] + run.joules["s1"], rtol=1e-12)
     assert set(found) == {"rows", "routing"}
     assert (energies(SpikingChip(plan_spiking(network(), LAYER)), x)["routing"] == 0.0).all()
+
+
+def pictures() -> Graph:
+    """A 5 x 5 picture, two kernels of 3 x 3, and 18 neurons that each hear themselves."""
+    rng, shape = np.random.default_rng(1), (2, 3, 3)
+    heard = RecurrentLeakyIntegrateFire(np.full(shape, 0.9), np.ones(shape), rng.normal(size=shape), np.zeros(shape))
+    conv = Conv(rng.normal(0.3, 1.0, (2, 1, 3, 3)), np.full(2, 0.1))
+    return Graph((Node("x", Input((1, 5, 5))), Node("c", conv, ("x",)), Node("lif", heard, ("c",))), ("lif",))
+
+
+@pytest.mark.parametrize("design", [LAYER, TILED], ids=["layer", "crossbar"])
+def test_a_pixel_has_a_synapse_for_each_tap_that_sees_it_and_a_neuron_that_hears_itself_one(design: Design) -> None:
+    (stage,) = plan_spiking(pictures(), design).stages
+    # Windows of three that see each of five pixels of a line.
+    along = np.array([1, 2, 3, 2, 1])
+    found = fan_outs(stage)
+    np.testing.assert_array_equal(found[:25], 2 * np.outer(along, along).ravel())
+    np.testing.assert_array_equal(found[25 : 25 + stage.bias_rows].sum(), 18)
+    np.testing.assert_array_equal(found[25 + stage.bias_rows :], np.ones(18))
+
+
+def test_a_dense_layer_has_a_synapse_for_every_weight_also_of_zero_and_where_a_device_failed() -> None:
+    graph = network()
+    layer = Linear(np.eye(5, 7), np.zeros(5))
+    (first, second) = plan_spiking(
+        replace(graph, nodes=(graph.nodes[0], replace(graph.nodes[1], op=layer), *graph.nodes[2:])), TILED
+    ).stages
+    np.testing.assert_array_equal(fan_outs(first), np.full(7, 5))
+    np.testing.assert_array_equal(fan_outs(second), np.full(6, 3))
+    opened = replace(first, tiles=tuple(replace(tile, g=np.full_like(tile.g, np.nan)) for tile in first.tiles))
+    np.testing.assert_array_equal(fan_outs(opened), np.full(7, 5))
+
+
+@pytest.mark.parametrize("design", [LAYER, TILED], ids=["layer", "crossbar"])
+def test_events_are_spikes_times_the_synapses_they_reach(design: Design) -> None:
+    plan = plan_spiking(pictures(), design)
+    x, own = np.zeros((2, 4, 25)), np.zeros((2, 4, 18))
+    x[0, 1, 0] = x[0, 3, 12] = x[1, 2, 7] = 1.0
+    # The last step's spike is heard by nobody.
+    own[0, 0, 4] = own[0, 2, 4] = own[0, 3, 4] = 1.0
+    # A corner is seen once by both kernels, the middle nine times, the pixel above it six times.
+    np.testing.assert_array_equal(synaptic_events(plan, x, {"s0": own}), [2 * 1 + 2 * 9 + 2, 2 * 6])
+    np.testing.assert_array_equal(synaptic_events(plan, 0.5 * x, {"s0": 0.0 * own}), [1 + 9, 6])
+
+
+def test_events_of_a_stage_are_those_of_the_spikes_it_reads() -> None:
+    chip, x = SpikingChip(plan_spiking(network(), LAYER)), spikes()
+    run = chip.simulate(x)
+    wanted = 5 * x.sum(axis=(1, 2)) + 3 * run.spikes["s0"].sum(axis=(1, 2))
+    np.testing.assert_array_equal(synaptic_events(chip.plan, x, run.spikes), wanted)
+
+
+def test_what_energies_include_is_said() -> None:
+    assert energy_scope(LAYER) == (
+        "only what row drivers deliver to the arrays and what routing takes; ideal neurons have no supply, so that the "
+        "currents of columns and their copies, comparators, clocks and leaks are not in it"
+    )
+    assert energy_scope(replace(LAYER, neuron=ClockedLif45())) == (
+        "what row drivers deliver to the arrays, what routing takes, and what neurons take from their supplies; clocks "
+        "come from outside"
+    )
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,6 @@ from rich.progress import Progress as ProgressBar
 from rich.table import Table
 
 from ohmweave import archive, runs
-from ohmweave.analysis.used import utilisation
 from ohmweave.compile import compile as weave
 from ohmweave.demo.story import run as run_demo
 from ohmweave.design import PRESETS, Design
@@ -101,19 +100,11 @@ def compile_(
     chosen = None if design is None else _design(design)
     data = None if calibrate is None else load_data(calibrate, "train").x
     network, remarks = _network(model, weights)
-    chip = weave(network, chosen, calibration=data, weights=weights)
-    archive.save(chip, output)
-    plan = chip.plan
-    size: dict[str, Any] = {"memristors": plan.devices}
-    if isinstance(chip, SpikingChip):
-        size["neurons"] = chip.plan.neurons
-        remarks += chip.plan.remarks
-    else:
-        size |= {"opamps": chip.plan.opamps, "utilisation": utilisation(chip.plan)}
-    tiles = sum(len(stage.tiles) for stage in plan.stages)
-    summary = {"build": str(output), "digest": plan.digest(), "stages": len(plan.stages), "tiles": tiles, **size}
-    summary |= {"remarks": list(remarks)} if remarks else {}
-    _print(summary, as_json, "compiled")
+    made = runs.Compiled(weave(network, chosen, calibration=data, weights=weights), output, remarks)
+    archive.save(made.chip, output)
+    _print(made.summary() if as_json else made.facts(), as_json, "compiled")
+    if not as_json:
+        typer.echo(made.table(), nl=False)
 
 
 @app.command()

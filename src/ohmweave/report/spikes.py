@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ohmweave.analysis.trains import TrainAgreement, agreement_of_trains
 from ohmweave.blocks.logic import HIGH
 from ohmweave.report.evidence import load_result, save_result
+from ohmweave.spiking.counterpart import Counterpart
 from ohmweave.units import Array
 
 __all__ = ["SpikeCheck", "SpikeEvidence", "Trains"]
@@ -69,11 +70,13 @@ class SpikeEvidence:
         agreement: stage -> its spikes against the network's, over all samples.
         joules: part -> energy a sample, mean, J; empty where it is not computed.
         energy_samples: of how many samples, the first ones, that mean is.
-        counts: spikes of all neurons, and synaptic events, means a sample of the same samples.
+        counts: spikes of all neurons, and synaptic events, spikes times the synapses that they reach, means a sample of
+            the same samples.
         shown: stage -> trains of the first few samples.
         seconds: wall time of the circuit, s.
         remarks: what there is to say about the run.
         key: tells what was run.
+        beside: what the network takes in the other microarchitecture, or ``None`` where it is not computed.
     """
 
     engine: str
@@ -92,6 +95,7 @@ class SpikeEvidence:
     seconds: float
     remarks: tuple[str, ...] = ()
     key: str = ""
+    beside: Counterpart | None = None
 
     def save(self, directory: Path, stem: str, digest: str) -> Path:
         """Write ``<stem>.json`` and ``<stem>.npz``, each whole or not at all; returns the first."""
@@ -102,7 +106,7 @@ class SpikeEvidence:
             arrays |= trains.pack(stage)
         facts = {name: getattr(self, name) for name in _FACTS}
         facts |= {"remarks": list(self.remarks), "joules": dict(self.joules), "energy_samples": self.energy_samples}
-        facts["counts"] = list(self.counts)
+        facts |= {"counts": list(self.counts), "beside": None if self.beside is None else self.beside.pack()}
         facts["agreement"] = {stage: list(vars(found).values()) for stage, found in self.agreement.items()}
         return save_result(directory / f"{stem}.json", "spikes", digest, facts, arrays)
 
@@ -133,6 +137,7 @@ class SpikeEvidence:
                 seconds=float(facts["seconds"]),
                 remarks=tuple(str(remark) for remark in facts["remarks"]),
                 key=str(facts["key"]),
+                beside=None if facts["beside"] is None else Counterpart.unpack(facts["beside"]),
             )
 
         return load_result(directory / f"{stem}.json", "spikes", digest, make, _RETRY_SIMULATE)

@@ -6,20 +6,24 @@ from typing import Any
 
 import numpy as np
 
+from ohmweave.blocks.spiking import Consumer
 from ohmweave.report import tables
+from ohmweave.report.layouts import LAYOUT_HEADING, layout_cells
 from ohmweave.report.page import fill
 from ohmweave.report.pictures import Picture, membrane_picture, raster_picture
 from ohmweave.report.quantities import percent, plural, quantity
 from ohmweave.report.spikes import SpikeCheck, SpikeEvidence, Trains
 from ohmweave.spiking import SpikingPlan
+from ohmweave.spiking.costs import energy_scope, layouts, together
+from ohmweave.spiking.counterpart import Counterpart
 
 __all__ = ["PUBLISHED", "render_spiking"]
 
-# What others report of the same kind, J, with its source.
+# What others report, J, with its source.
 PUBLISHED = (
-    ("synaptic event", "Loihi, 14 nm", 23.6e-12, "Davies et al., IEEE Micro 38 (2018)"),
-    ("synaptic event", "TrueNorth, 28 nm", 26e-12, "Merolla et al., Science 345 (2014)"),
-    ("spike of a neuron", "analog, 65 nm", 4e-15, "Sourikopoulos et al., Front. Neurosci. 11 (2017)"),
+    ("a synaptic event, as published", "Loihi, 14 nm", 23.6e-12, "Davies et al., IEEE Micro 38 (2018)"),
+    ("a synaptic event, as published", "TrueNorth, 28 nm", 26e-12, "Merolla et al., Science 345 (2014)"),
+    ("a spike, as published", "analog, 65 nm", 4e-15, "Sourikopoulos et al., Front. Neurosci. 11 (2017)"),
 )
 
 
@@ -37,10 +41,11 @@ def render_spiking(plan: SpikingPlan, evidence: SpikeEvidence, check: SpikeCheck
         headline=_headline(check),
         summary=_summary(plan, evidence),
         stages=[_stage_row(plan, evidence, index) for index in range(len(plan.stages))],
+        takes=_takes(plan, evidence),
         raster=_raster(evidence.shown, "the network"),
         membranes=_membranes(evidence.shown),
         check=None if check is None else _check(check),
-        energy=_energy(evidence),
+        energy=_energy(plan, evidence),
         published=[(what, who, quantity(joules, "J"), source) for what, who, joules, source in PUBLISHED],
         choices=tables.choices(plan.design),
         version=version("ohmweave"),
@@ -73,7 +78,7 @@ def _summary(plan: SpikingPlan, e: SpikeEvidence) -> list[tables.Fact]:
         tables.Fact("Accuracy", percent(float(np.mean(e.classes == e.labels))), "of the circuit"),
         tables.Fact("", percent(float(np.mean(e.software == e.labels))), "of the network in software"),
     ]  # fmt: skip
-    total = sum(e.joules.values())
+    total, scope = sum(e.joules.values()), energy_scope(plan.design)
     arrays = sum(len(stage.tiles) for stage in plan.stages)
     return [
         tables.Fact("Data", e.data, f"{plural(e.samples, 'sample')} of {plural(e.steps, 'step')}"),
@@ -81,7 +86,7 @@ def _summary(plan: SpikingPlan, e: SpikeEvidence) -> list[tables.Fact]:
         tables.Fact("Same decisions", percent(float(np.mean(e.classes == e.software))), "as the network"),
         tables.Fact("Microarchitecture", plan.design.spiking.microarchitecture, f"{plural(arrays, 'array')}"),
         tables.Fact("Neurons and memristors", f"{plan.neurons:,} and {plan.devices:,}"),
-        *([tables.Fact("Energy", quantity(total, "J"), "a sample, by its parts below")] if total else []),
+        *([tables.Fact("Energy", quantity(total, "J"), f"a sample; in it is {scope}")] if total else []),
         tables.Fact(
             "Simulated by", f"{e.engine} {e.engine_version}", f"{quantity(e.seconds / e.samples, 's')} a sample"
         ),
@@ -96,12 +101,39 @@ def _stage_row(plan: SpikingPlan, e: SpikeEvidence, index: int) -> dict[str, Any
         "name": stage.name,
         "layers": ", ".join(stage.layers),
         "size": f"{stage.signals} × {stage.outputs}",
-        "arrays": len(stage.tiles),
         "gain": f"{min(gains):.4g}" if min(gains) == max(gains) else f"{min(gains):.4g}–{max(gains):.4g}",
         "rate": f"{found.spikes / e.samples / stage.outputs:.3g}",
         "differing": f"{found.differing:,} of {found.decisions:,}",
         "astray": f"{found.astray:,}",
     }
+
+
+def _takes(plan: SpikingPlan, e: SpikeEvidence) -> dict[str, Any]:
+    """Arrays, wires, drivers and energy of each stage, of the chip, and of the chip in the other microarchitecture."""
+    parts, kind, beside = layouts(plan), plan.design.spiking.microarchitecture, e.beside
+    rows = [(part.name, *layout_cells(part), _joules(_of_stage(e.joules, part.name))) for part in parts]
+    rows.append((f"chip, {kind}", *layout_cells(together(parts)), _joules(e.joules)))
+    if beside is not None and beside.layout is not None:
+        rows.append((f"as {beside.microarchitecture}", *layout_cells(beside.layout), _joules(beside.joules)))
+    energy = "energy a sample" if isinstance(plan.design.neuron, Consumer) else "energy a sample, without neurons"
+    return {"heading": ("stage", *LAYOUT_HEADING, energy), "rows": rows, "note": _beside(beside)}
+
+
+def _beside(beside: Counterpart | None) -> str:
+    """What there is to say about the other microarchitecture."""
+    if beside is None:
+        return "What the other microarchitecture would take is computed where the native engine runs."
+    told = "" if beside.layout is None else "The last line is the same network at the same design, "
+    told += f"as {beside.microarchitecture}"
+    return f"{told[0].upper()}{told[1:]}{': ' if beside.left_out else ''}{beside.left_out}."
+
+
+def _of_stage(joules: Mapping[str, float], stage: str) -> dict[str, float]:
+    return {part: each for part, each in joules.items() if part.endswith(f" of {stage}")}
+
+
+def _joules(parts: Mapping[str, float]) -> str:
+    return quantity(sum(parts.values()), "J") if parts else "–"
 
 
 def _raster(shown: Mapping[str, Trains], than: str) -> Picture:
@@ -140,18 +172,30 @@ def _check(check: SpikeCheck) -> dict[str, Any]:
     }
 
 
-def _energy(e: SpikeEvidence) -> dict[str, Any] | None:
+def _energy(plan: SpikingPlan, e: SpikeEvidence) -> dict[str, Any] | None:
     if not e.joules:
         return None
-    total, (spikes, events) = sum(e.joules.values()), e.counts
-    neurons = sum(joules for part, joules in e.joules.items() if part.startswith("neurons"))
-    each = [("synaptic event (rows and routing)", total - neurons, events)]
-    if neurons:
-        each.append(("spike of a neuron", neurons, spikes))
+    total = sum(e.joules.values())
     return {
         "rows": [(part, quantity(joules, "J"), percent(joules / total)) for part, joules in e.joules.items()],
         "total": quantity(total, "J"),
-        "each": [(what, quantity(joules / max(count, 1.0), "J")) for what, joules, count in each],
-        "ideal": not neurons,
+        "each": [(what, who, quantity(joules, "J"), remark) for what, who, joules, remark in _each(plan, e)],
+        "scope": energy_scope(plan.design),
         "samples": plural(e.energy_samples, "sample"),
     }
+
+
+def _each(plan: SpikingPlan, e: SpikeEvidence) -> list[tuple[str, str, float, str]]:
+    """What, of which chip, J, and a remark: totals alone are like what was published, and parts of them say so."""
+    total, neuron, spikes, events = sum(e.joules.values()), plan.design.neuron, *(max(each, 1.0) for each in e.counts)
+    neurons = sum(joules for part, joules in e.joules.items() if part.startswith("neurons"))
+    who, what, arrays = "this chip", "rows and routing over synaptic events", (total - neurons) / events
+    if not isinstance(neuron, Consumer):
+        return [(what, who, arrays, "ideal neurons have no supply: not to be compared with totals of chips")]
+    alone = float(neuron.joules(plan.design.clock, 0, np.ones(1), np.zeros(1))[0])
+    return [
+        ("all energy over synaptic events", who, total / events, "rows, routing and neurons"),
+        (what, who, arrays, "a part of it: neurons left out"),
+        ("all energy of the neurons over their spikes", who, neurons / spikes, "what they take at rest included"),
+        ("energy of a spike alone", who, alone, "what a step with a spike takes more than one without"),
+    ]

@@ -1,6 +1,7 @@
 """Runs of a build directory: simulate, verify and report, their results kept beside the chip; and of models."""
 
 from ohmweave.runs.characterizing import Characterized, characterize_device, characterize_target
+from ohmweave.runs.compiling import Compiled
 from ohmweave.runs.firing import SpikesSimulated, SpikesVerified
 from ohmweave.runs.neurons import CharacterizedNeuron
 from ohmweave.runs.opamps import CharacterizedOpAmp, characterize_known
@@ -13,6 +14,7 @@ __all__ = [
     "Characterized",
     "CharacterizedNeuron",
     "CharacterizedOpAmp",
+    "Compiled",
     "Simulated",
     "SpikesSimulated",
     "SpikesVerified",

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,8 @@ from ohmweave.runs.results import SIMULATED, VERIFIED, first_samples, netlist_di
 from ohmweave.simulate import Progress
 from ohmweave.simulate.ngspice import NgspiceSimulator
 from ohmweave.spiking import SpikingChip, SpikingRun
-from ohmweave.spiking.costs import stage_energies
-from ohmweave.spiking.population import INPUTS
+from ohmweave.spiking.costs import energy_scope, stage_energies, synaptic_events
+from ohmweave.spiking.counterpart import Counterpart, counterpart
 from ohmweave.temporal import decide, trace
 from ohmweave.units import Array
 
@@ -56,9 +56,11 @@ class SpikesSimulated:
             "spikes_differing": {stage: found.differing for stage, found in e.agreement.items()},
             "spikes_astray": {stage: found.astray for stage, found in e.agreement.items()},
             "energy_j": dict(e.joules) or None,
+            "energy_of": energy_scope(self.chip.plan.design) if e.joules else None,
             "energy_samples": e.energy_samples,
             "spikes_each": e.counts[0],
             "synaptic_events_each": e.counts[1],
+            "other_microarchitecture": None if e.beside is None else e.beside.summary(),
             "seconds": e.seconds,
             "remarks": list(e.remarks),
             "reused": self.reused,
@@ -154,10 +156,7 @@ def _evidence(
 ) -> SpikeEvidence:
     classes, software, seconds, steps = [], [], 0.0, 0
     totals: dict[str, list[TrainAgreement]] = {stage.name: [] for stage in chip.plan.stages}
-    joules: dict[str, float] = {}
-    counts = (0.0, 0.0)
-    shown: dict[str, Trains] = {}
-    told = ""
+    taken, shown, told = _Taken(), dict[str, Trains](), ""
     for part, trains in chip.plan.parts(x, _PART):
         first = part.start == 0
         run = chip.simulate(trains, engine, membranes=first, spice=spice, progress=progress)
@@ -165,9 +164,7 @@ def _evidence(
         for name, (spikes, _) in ideal.items():
             totals[name].append(agreement_of_trains(run.spikes[name], spikes))
         if first and engine == "native":
-            few = trains[:_ENERGY_SAMPLES]
-            joules = _joules(chip, few)
-            counts = _counts(chip, few, {name: spikes[:_ENERGY_SAMPLES] for name, spikes in run.spikes.items()})
+            taken = _taken(chip, trains, run, progress)
         shown = shown or _shown(run, ideal)
         classes.append(run.classes)
         software.append(decide(ideal[chip.plan.stages[-1].name][0]))
@@ -175,21 +172,31 @@ def _evidence(
         if progress is not None:
             progress("samples", part.stop, len(x))
     agreement = {name: _together(found) for name, found in totals.items()}
-    samples = len(x)
     return SpikeEvidence(
-        engine, told, "", samples, steps, None, np.concatenate(classes), np.concatenate(software), agreement,
-        joules, min(_ENERGY_SAMPLES, samples) if joules else 0, counts, shown, seconds, chip.plan.remarks,
+        engine, told, "", len(x), steps, None, np.concatenate(classes), np.concatenate(software), agreement,
+        taken.joules, taken.samples, taken.counts, shown, seconds, chip.plan.remarks, beside=taken.beside,
     )  # fmt: skip
 
 
-def _counts(chip: SpikingChip, trains: Array, spikes: Mapping[str, Array]) -> tuple[float, float]:
-    """Spikes of all neurons, and synaptic events, spikes times the neurons that hear them; means a sample."""
-    fired = [spikes[stage.name].sum() for stage in chip.plan.stages]
-    events = 0.0
-    for index, stage in enumerate(chip.plan.stages):
-        heard = trains.sum() if stage.source == INPUTS else fired[stage.source]
-        events += stage.outputs * (heard + (fired[index] if stage.recurrent else 0.0))
-    return float(sum(fired)) / len(trains), float(events) / len(trains)
+@dataclass(frozen=True, eq=False)
+class _Taken:
+    """What the first samples take: J a sample by part and stage, spikes and synaptic events a sample; and elsewhere."""
+
+    joules: Mapping[str, float] = field(default_factory=dict)
+    samples: int = 0
+    counts: tuple[float, float] = (0.0, 0.0)
+    beside: Counterpart | None = None
+
+
+def _taken(chip: SpikingChip, trains: Array, run: SpikingRun, progress: Progress | None) -> _Taken:
+    few = trains[:_ENERGY_SAMPLES]
+    spikes = {name: each[: len(few)] for name, each in run.spikes.items()}
+    fired = float(sum(each.sum() for each in spikes.values())) / len(few)
+    counts = fired, float(synaptic_events(chip.plan, few, spikes).mean())
+    joules = _joules(chip, few)
+    if progress is not None:
+        progress("the other microarchitecture", 0, 1)
+    return _Taken(joules, len(few), counts, counterpart(chip.plan, few))
 
 
 def _joules(chip: SpikingChip, trains: Array) -> dict[str, float]:
@@ -243,6 +250,18 @@ def verify_spikes(
     Arguments are those of :func:`ohmweave.runs.verify`; ``tolerance`` is the share of spikes that may be further than
     a step from the native engine's, if not given what the neuron states of its mathematics.
     """
+    _require_netlist(build, engine)
+    trains = chip.plan.encode(first_samples(data, samples)[0])
+    # Told before minutes of SPICE: a neuron has to state how well its mathematics follow its circuit.
+    stated = chip.plan.design.neuron.tolerance if tolerance is None else tolerance
+    spice = NgspiceSimulator(netlist=build / NETLIST, **options)
+    other = chip.simulate(trains, "ngspice", spice=spice, progress=progress)
+    check = _compared(other, chip.simulate(trains), stated, netlist_digest(build))
+    check.save(build / RESULTS, VERIFIED, chip.plan.digest())
+    return SpikesVerified(chip, check)
+
+
+def _require_netlist(build: Path, engine: str) -> None:
     if engine != "ngspice":
         raise DesignError(
             f"expected ngspice, which runs spiking chips in time, found {engine!r}",
@@ -251,27 +270,23 @@ def verify_spikes(
         )
     if not (build / NETLIST).is_file():
         raise BuildError("expected the netlist, found none", where=str(build / NETLIST), remedy="compile again")
-    trains = chip.plan.encode(first_samples(data, samples)[0])
-    # Told before minutes of SPICE: a neuron has to state how well its mathematics follow its circuit.
-    stated = chip.plan.design.neuron.tolerance if tolerance is None else tolerance
-    spice = NgspiceSimulator(netlist=build / NETLIST, **options)
-    other = chip.simulate(trains, "ngspice", spice=spice, progress=progress)
-    native = chip.simulate(trains)
+
+
+def _compared(other: SpikingRun, native: SpikingRun, tolerance: float, netlist: str) -> SpikeCheck:
+    """SPICE's run beside the native engine's of the same trains."""
     stages = {
         name: Trains(other.spikes[name], native.spikes[name], other.membranes[name], native.membranes[name])
         for name in other.spikes
     }
-    check = SpikeCheck(
+    return SpikeCheck(
         engine=other.engine,
         version=other.version,
-        samples=len(trains),
+        samples=len(other.output),
         stages=stages,
         seconds=other.seconds,
         native_seconds=native.seconds,
-        tolerance=stated,
-        membrane_tolerance=chip.plan.design.neuron.membrane_tolerance,
+        tolerance=tolerance,
+        membrane_tolerance=other.plan.design.neuron.membrane_tolerance,
         margin=other.margin,
-        netlist=netlist_digest(build),
+        netlist=netlist,
     )
-    check.save(build / RESULTS, VERIFIED, chip.plan.digest())
-    return SpikesVerified(chip, check)

@@ -1,7 +1,7 @@
 """A compiled spiking chip: the plan, its circuit, and what can be asked of it."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +23,7 @@ from ohmweave.spiking.circuit import build_spiking
 from ohmweave.spiking.plan import SpikingPlan
 from ohmweave.spiking.steps import StageTrains, Stepper
 from ohmweave.spiking.transient import Reading, read, transient
+from ohmweave.temporal import decide
 from ohmweave.units import Array
 
 __all__ = ["SpikingChip", "SpikingRun"]
@@ -63,9 +64,24 @@ class SpikingRun:
         return self.spikes[self.plan.stages[-1].name]
 
     @property
-    def classes(self) -> Array:
+    def classes(self) -> NDArray[np.int64]:
         """The neuron of the last stage that spiked most in each sample, the first among equals, [samples]."""
-        return np.asarray(self.output.sum(axis=1).argmax(axis=1))
+        return decide(self.output)
+
+
+@dataclass(frozen=True, eq=False)
+class _Answer:
+    """What an engine says.
+
+    Args:
+        batches: of some samples each, stage by stage.
+        version: of the engine.
+        margin: smallest distance of a spike's voltage from the middle of the logic levels, V.
+    """
+
+    batches: Sequence[tuple[StageTrains, ...]]
+    version: str
+    margin: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,36 +177,43 @@ class SpikingChip:
         """
         begun = time.perf_counter()
         if engine == "native":
-            found = [stages for _, stages in self.stream(trains, membranes=membranes, energy=energy)]
-            version, margin = Native().version(), HIGH
-        elif engine != "ngspice":
+            batches = [stages for _, stages in self.stream(trains, membranes=membranes, energy=energy)]
+            answer = _Answer(batches, Native().version(), HIGH)
+        elif engine == "ngspice":
+            answer = self._in_spice(self.fit(trains), spice or NgspiceSimulator(time_limit=_TIME_LIMIT), progress)
+        else:
             raise DesignError(
                 f"expected native or ngspice, which run spiking chips, found {engine!r}",
                 where="engine",
                 remedy="use one",
             )
-        else:
-            simulator = spice or NgspiceSimulator(time_limit=_TIME_LIMIT)
-            readings = []
-            for done, train in enumerate(self.fit(trains), 1):
-                readings.append(self._transient(simulator, train))
-                if progress is not None:
-                    progress("samples", done, len(trains))
-            found, margin = [each.stages for each in readings], min(each.margin for each in readings)
-            version = simulator.version()
-        names = [stage.name for stage in self.plan.stages]
-        joined = {n: [batch[k] for batch in found] for k, n in enumerate(names)}
-        wanted = membranes or engine != "native"
         return SpikingRun(
             self.plan,
-            {n: np.concatenate([each.spikes for each in parts]) for n, parts in joined.items()},
-            {n: np.concatenate([each.membranes for each in parts]) for n, parts in joined.items()} if wanted else {},
-            {n: np.concatenate([each.joules for each in parts]) for n, parts in joined.items()} if energy else {},
+            self._joined(answer, "spikes"),
+            self._joined(answer, "membranes") if membranes or engine != "native" else {},
+            self._joined(answer, "joules") if energy else {},
             engine,
-            version,
+            answer.version,
             time.perf_counter() - begun,
-            margin,
+            answer.margin,
         )
+
+    def _in_spice(self, trains: NDArray[Any], simulator: NgspiceSimulator, progress: Progress | None) -> "_Answer":
+        """One transient a sample."""
+        readings = []
+        for done, train in enumerate(trains, 1):
+            readings.append(self._transient(simulator, train))
+            if progress is not None:
+                progress("samples", done, len(trains))
+        batches = [each.stages for each in readings]
+        return _Answer(batches, simulator.version(), min(each.margin for each in readings))
+
+    def _joined(self, answer: "_Answer", what: str) -> dict[str, Array]:
+        """One quantity of all samples, stage by stage."""
+        return {
+            stage.name: np.concatenate([getattr(batch[index], what) for batch in answer.batches])
+            for index, stage in enumerate(self.plan.stages)
+        }
 
     def _transient(self, simulator: NgspiceSimulator, train: Array) -> Reading:
         steps = len(train)

@@ -1,4 +1,4 @@
-"""What a spiking chip takes: arrays, wires, drivers and hops of its microarchitecture, and joules by part."""
+"""What a spiking chip takes: arrays, wires, drivers and hops of its microarchitecture, events, and joules by part."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,14 +6,25 @@ from dataclasses import dataclass
 import numpy as np
 
 from ohmweave.blocks.spiking import Consumer
+from ohmweave.design import Design
 from ohmweave.spiking.chip import SpikingChip
 from ohmweave.spiking.mesh import hops
-from ohmweave.spiking.plan import SpikingPlan
+from ohmweave.spiking.plan import SpikingPlan, SpikingStage
 from ohmweave.spiking.population import INPUTS
 from ohmweave.spiking.steps import StageTrains
 from ohmweave.units import Array
 
-__all__ = ["Layout", "distances", "energies", "layouts", "stage_energies", "together"]
+__all__ = [
+    "Layout",
+    "distances",
+    "energies",
+    "energy_scope",
+    "fan_outs",
+    "layouts",
+    "stage_energies",
+    "synaptic_events",
+    "together",
+]
 
 _PARTS = ("rows", "routing", "neurons")
 
@@ -92,6 +103,53 @@ def distances(plan: SpikingPlan, index: int) -> Array:
         for tile, far in zip(stage.tiles, hops(plan, index), strict=True):
             found[tile.rows] += far
     return found
+
+
+def fan_outs(stage: SpikingStage) -> Array:
+    """Synapses of each signal of a stage, [signals].
+
+    A synapse is a pair of devices, the memristors where the columns of one neuron cross the signal's row. Dense layers
+    have one from every input to every neuron, also where a weight is zero; convolutions have them at the taps of
+    their kernels, recurrent neurons that hear themselves alone one each.
+    """
+    found = np.zeros(stage.signals)
+    for tile in stage.tiles:
+        # Placed, whether or not it failed to an open since.
+        found[tile.rows] += np.count_nonzero(~np.isnan(tile.target), axis=1) / 2
+    return found
+
+
+def synaptic_events(plan: SpikingPlan, trains: Array, spikes: Mapping[str, Array]) -> Array:
+    """Spikes times the synapses that they reach, E = sum_t s(t) . f, f of :func:`fan_outs`; [samples].
+
+    Biases are no spikes. Recurrent neurons hear the step before, so that nobody hears their spikes of the last one.
+
+    Args:
+        plan: of the chip.
+        trains: at its inputs, [samples, steps, inputs]; shares of a pulse count as shares.
+        spikes: of each stage by its name, 0 or 1, [samples, steps, neurons].
+    """
+    events = np.zeros(len(trains))
+    for stage in plan.stages:
+        fan = fan_outs(stage)
+        read = trains if stage.source == INPUTS else spikes[plan.stages[stage.source].name]
+        events += read.sum(axis=1) @ fan[: stage.inputs]
+        if stage.recurrent:
+            events += spikes[stage.name][:, :-1].sum(axis=1) @ fan[stage.inputs + stage.bias_rows :]
+    return events
+
+
+def energy_scope(design: Design) -> str:
+    """What the energies of a chip include, and what they do not, in words."""
+    if isinstance(design.neuron, Consumer):
+        return (
+            "what row drivers deliver to the arrays, what routing takes, and what neurons take from their supplies; "
+            "clocks come from outside"
+        )
+    return (
+        "only what row drivers deliver to the arrays and what routing takes; ideal neurons have no supply, so that the "
+        "currents of columns and their copies, comparators, clocks and leaks are not in it"
+    )
 
 
 def energies(chip: SpikingChip, trains: Array) -> Mapping[str, Array]:
