@@ -39,8 +39,10 @@ def plan_spiking(graph: Graph, design: Design, *, straight: bool = False) -> Spi
 
     Raises:
         ModelError: a network that cannot be mapped, or a layer of zeros.
-        DesignError: a scheme, a row driver, a neuron or an array that will not do.
+        DesignError: a scheme, a row driver, a neuron or an array that will not do, or choices that do not go
+            together.
     """
+    design.check(spiking=True)
     scheme = design.scheme
     if scheme.lines_per_input != 1 or scheme.lines_per_output != 2:
         raise DesignError(
