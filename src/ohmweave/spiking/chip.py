@@ -23,6 +23,7 @@ from ohmweave.spiking.circuit import build_spiking
 from ohmweave.spiking.plan import SpikingPlan
 from ohmweave.spiking.steps import StageTrains, Stepper
 from ohmweave.spiking.transient import Reading, read, transient
+from ohmweave.temporal import real
 from ohmweave.units import Array
 
 __all__ = ["SpikingChip", "SpikingRun"]
@@ -88,12 +89,12 @@ class SpikingChip:
         return self.plan.design.clock.widths(steps + max(self.plan.delays), chance(self.plan.design, "pulses"))
 
     def fit(self, trains: NDArray[Any]) -> NDArray[Any]:
-        """Bring samples into [samples, steps, inputs]; spikes may be of any numeric type and keep it.
+        """Bring samples into [samples, steps, inputs]; spikes may be of any real type and keep it.
 
         Raises:
-            DataError: another number of inputs, values that are no spikes, or no samples.
+            DataError: another number of inputs, values that are no numbers or no spikes, or no samples.
         """
-        trains = np.asarray(trains)
+        trains = real(trains)
         if trains.ndim < 3 or not trains.size or int(np.prod(trains.shape[2:])) != self.plan.inputs:
             raise DataError(
                 f"expected spike trains of shape [samples, steps, {self.plan.inputs}], found {trains.shape}",
@@ -101,8 +102,6 @@ class SpikingChip:
                 remedy="encode the samples as spike trains",
             )
         trains = trains.reshape(*trains.shape[:2], -1)
-        if trains.dtype.kind not in "buif":
-            trains = trains.astype(np.float64)
         some = max(1, _MOST_CHECKED // trains[0].size)
         for first in range(0, len(trains), some):
             self._require_spikes(trains[first : first + some])
@@ -150,13 +149,13 @@ class SpikingChip:
             trains: at the inputs, [samples, steps, inputs].
             engine: ``"native"`` or ``"ngspice"``, which takes one transient a sample.
             membranes: whether membranes are wanted.
-            energy: whether the energies of the row drivers are wanted; the native engine has them.
+            energy: whether the energies of the row drivers are wanted, which the native engine has.
             spice: the simulator, for other limits than its own.
             progress: told ("samples", how many are done, of how many) by ngspice.
 
         Raises:
             DataError: samples that do not fit.
-            DesignError: another engine.
+            DesignError: another engine, or energies of an engine that has none.
             SimulatorMissing, SimulationError: as the engines.
         """
         begun = time.perf_counter()
@@ -168,6 +167,12 @@ class SpikingChip:
                 f"expected native or ngspice, which run spiking chips, found {engine!r}",
                 where="engine",
                 remedy="use one",
+            )
+        elif energy:
+            raise DesignError(
+                "expected the native engine, which has the energies of the row drivers, found 'ngspice'",
+                where="energy",
+                remedy='leave energy out, or use engine = "native"',
             )
         else:
             simulator = spice or NgspiceSimulator(time_limit=_TIME_LIMIT)

@@ -14,6 +14,7 @@ from ohmweave.errors import DataError, ModelError
 from ohmweave.floorplan import Tile, chance, check_tile, pack_tile, plan_digest, unpack_tile
 from ohmweave.graph import Graph
 from ohmweave.spiking.population import INPUTS
+from ohmweave.temporal import real
 from ohmweave.units import Array
 
 __all__ = ["SpikingPlan", "SpikingStage"]
@@ -145,7 +146,7 @@ class SpikingPlan:
         rng = chance(self.design, "encoding")
         for first in range(0, len(x), count):
             part = slice(first, min(first + count, len(x)))
-            trains = self.design.encoding.encode(np.asarray(x[part], dtype=np.float64), rng)
+            trains = self.design.encoding.encode(np.asarray(real(x[part]), dtype=np.float64), rng)
             yield part, trains.reshape(*trains.shape[:2], -1)
 
     def digest(self) -> str:
