@@ -91,7 +91,7 @@ def compile_(
     output: Annotated[Path, typer.Option("--output", "-o", help="build directory to make")],
     calibrate: Annotated[
         str | None,
-        typer.Option(help="data that sets the scales, as for --data; its training split; spiking networks need none"),
+        typer.Option(help="data that sets the scales, as for --data; its training split; spiking networks take none"),
     ] = None,
     design: Annotated[str | None, typer.Option(help=f"TOML file, or a preset: {', '.join(PRESETS)}")] = None,
     weights: Annotated[Path | None, typer.Option(help="safetensors file for a factory")] = None,

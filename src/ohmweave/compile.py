@@ -31,13 +31,14 @@ def compile(
         design: every choice of the chip, a preset's name, or a TOML file; what is not given, or a file does not
             say, is that of :meth:`Design.default`, of spiking networks that of the preset ``spiking``.
         calibration: representative inputs in network units, [samples, ...]; they set the scales. Spiking networks,
-            whose scales are their thresholds, need none.
+            whose scales are their thresholds, take none, but modules that begin with a convolution, whose samples'
+            shape it tells.
         weights: a safetensors file for a factory's module.
 
     Raises:
         ModelError: a network that cannot be read or mapped.
         DesignError: a design that cannot be read, or whose choices do not go together.
-        DataError: calibration data that does not fit.
+        DataError: calibration data that does not fit, none where it is needed, or some where it has no use.
     """
     shape = None if calibration is None else np.shape(calibration)[1:]
     if weights is not None and not isinstance(model, str | Path):
@@ -60,6 +61,8 @@ def compile(
         )
     chosen = _chosen(design, spiking=graph.spiking)
     if graph.spiking:
+        if calibration is not None:
+            _require_use(model, graph)
         return SpikingChip(plan_spiking(graph, chosen, straight=chosen.encoding.analog))
     if calibration is None:
         raise DataError(
@@ -76,3 +79,14 @@ def _chosen(design: Design | Path | str | None, *, spiking: bool) -> Design:
     if design is None:
         return Design.preset("spiking" if spiking else "default")
     return Design.preset(str(design)) if str(design) in PRESETS else Design.load(design, spiking=spiking)
+
+
+def _require_use(model: Any, graph: Graph) -> None:
+    """Refuse calibration data of a spiking network, which is of use only to tell a module its samples' shape."""
+    says_itself = isinstance(model, Graph) or str(model).lower().endswith(".nir") or len(graph.input_shape) == 1
+    if says_itself:
+        raise DataError(
+            "expected no calibration data, since thresholds set the scales of a spiking network, found some",
+            where="calibration",
+            remedy="leave it out",
+        )

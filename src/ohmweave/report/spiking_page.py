@@ -12,6 +12,7 @@ from ohmweave.report.pictures import Picture, membrane_picture, raster_picture
 from ohmweave.report.quantities import percent, plural, quantity
 from ohmweave.report.spikes import SpikeCheck, SpikeEvidence, Trains
 from ohmweave.spiking import SpikingPlan
+from ohmweave.spiking.idle import idle, idle_remarks
 
 __all__ = ["PUBLISHED", "render_spiking"]
 
@@ -42,7 +43,7 @@ def render_spiking(plan: SpikingPlan, evidence: SpikeEvidence, check: SpikeCheck
         check=None if check is None else _check(check),
         energy=_energy(evidence),
         published=[(what, who, quantity(joules, "J"), source) for what, who, joules, source in PUBLISHED],
-        choices=tables.choices(plan.design),
+        choices=tables.choices(plan.design, idle(plan.design)),
         version=version("ohmweave"),
         digest=plan.digest()[:12],
         seed=plan.design.seed,
@@ -85,7 +86,8 @@ def _summary(plan: SpikingPlan, e: SpikeEvidence) -> list[tables.Fact]:
         tables.Fact(
             "Simulated by", f"{e.engine} {e.engine_version}", f"{quantity(e.seconds / e.samples, 's')} a sample"
         ),
-        *(tables.Fact("Unlike the network", remark) for remark in e.remarks),
+        *(tables.Fact("Unlike the network", remark) for remark in plan.unlike),
+        *(tables.Fact("Not used", remark) for remark in idle_remarks(plan.design)),
     ]
 
 
