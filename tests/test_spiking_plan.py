@@ -292,7 +292,7 @@ def test_a_silence_that_cannot_be_timed_is_told_by_its_layer() -> None:
 )
 def test_neurons_that_are_not_the_networks_are_told(reset: tuple[str, bool], refractory: int, said: str) -> None:
     plan = plan_spiking(network(reset=reset), replace(SMALL, neuron=ClockedLif(refractory=refractory)))
-    assert plan.remarks == tuple(f"layer 'lif{k}': {said}" for k in (0, 1) if said)
+    assert plan.unlike == tuple(f"layer 'lif{k}': {said}" for k in (0, 1) if said)
 
 
 def test_wires_follow_the_temperature_as_in_other_chips() -> None:
