@@ -159,21 +159,10 @@ class SpikingChip:
             SimulatorMissing, SimulationError: as the engines.
         """
         begun = time.perf_counter()
+        _require_engine(engine, energy)
         if engine == "native":
             found = [stages for _, stages in self.stream(trains, membranes=membranes, energy=energy)]
             version, margin = Native().version(), HIGH
-        elif engine != "ngspice":
-            raise DesignError(
-                f"expected native or ngspice, which run spiking chips, found {engine!r}",
-                where="engine",
-                remedy="use one",
-            )
-        elif energy:
-            raise DesignError(
-                "expected the native engine, which has the energies of the row drivers, found 'ngspice'",
-                where="energy",
-                remedy='leave energy out, or use engine = "native"',
-            )
         else:
             simulator = spice or NgspiceSimulator(time_limit=_TIME_LIMIT)
             readings = []
@@ -212,3 +201,18 @@ class SpikingChip:
         path = Path(directory) / f"chip{words.suffix}"
         names = {stage.name: ", ".join(stage.layers) for stage in self.plan.stages}
         return write_file(self.cell, words, path, names)
+
+
+def _require_engine(engine: str, energy: bool) -> None:
+    if engine not in {"native", "ngspice"}:
+        raise DesignError(
+            f"expected native or ngspice, which run spiking chips, found {engine!r}",
+            where="engine",
+            remedy="use one",
+        )
+    if energy and engine != "native":
+        raise DesignError(
+            f"expected the native engine, which has the energies of the row drivers, found {engine!r}",
+            where="energy",
+            remedy='leave energy out, or use engine = "native"',
+        )
