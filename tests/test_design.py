@@ -5,17 +5,21 @@ from pathlib import Path
 
 import pytest
 
-from ohmweave.blocks import Ideal, PrecisionRectifier
+from ohmweave.blocks import ClockedLif, ClockedLif45, Ideal, PrecisionRectifier, TwoStage45
+from ohmweave.choices import SpikingChoice
 from ohmweave.design import PRESETS, ArrayChoice, Design, SignalChoice
 from ohmweave.devices import Sinh
 from ohmweave.errors import DesignError, UserError
 from ohmweave.schemes import RowPair
 
+KINDS = ("clocked_lif", "clocked_lif_45")
+
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_survive_toml(name: str) -> None:
     design = Design.preset(name)
-    assert Design.parse(design.dump()) == design
+    for spiking in (False, True):
+        assert Design.parse(design.dump(), spiking=spiking) == design
 
 
 def test_every_choice_survives_toml() -> None:
@@ -28,7 +32,37 @@ def test_every_choice_survives_toml() -> None:
         relu=PrecisionRectifier(4.7e3),
         signal=SignalChoice(0.1, 0.4),
     )
-    assert Design.parse(design.dump()) == design
+    for spiking in (False, True):
+        assert Design.parse(design.dump(), spiking=spiking) == design
+
+
+def test_what_a_file_does_not_say_is_the_preset_of_its_network() -> None:
+    assert Design.parse("") == Design.default()
+    preset = Design.preset("spiking")
+    assert Design.parse("", spiking=True) == preset != Design.default()
+    found = Design.parse('[spiking]\nmicroarchitecture = "crossbar"\n[array]\nrows = 32\n', spiking=True)
+    array = ArrayChoice(rows=32, ground=preset.array.ground, reserve=preset.array.reserve)
+    assert found == dataclasses.replace(preset, spiking=SpikingChoice("crossbar"), array=array)
+
+
+def test_a_section_of_another_kind_begins_with_its_own_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    base = Design(neuron=ClockedLif(c_m=2e-12, refractory=3))
+    monkeypatch.setattr("ohmweave.design.PRESETS", {"spiking": base})
+    same, other = (Design.parse(f'[neuron]\nkind = "{kind}"\n', spiking=True) for kind in KINDS)
+    assert same == base
+    assert other.neuron == ClockedLif45()
+    assert Design.parse('[neuron]\nc_m = "3 pF"\n', spiking=True).neuron == ClockedLif(c_m=3e-12, refractory=3)
+
+
+def test_parts_that_a_spiking_chip_has_not_are_in_nobodys_way() -> None:
+    room = '[[effects]]\nkind = "temperature"\nt = "350 K"\n'
+    parts = '[opamp]\nkind = "two_stage_45"\n[tanh]\nkind = "transistors_45"\n'
+    text = parts + room
+    assert isinstance(Design.parse(text, spiking=True).opamp, TwoStage45)
+    with pytest.raises(DesignError, match=r"^d.toml: signal: expected v_read and v_out below the op-amp's swing"):
+        Design.parse(text, "d.toml")
+    with pytest.raises(DesignError, match="where the neuron's transistors were measured, found 350 K"):
+        Design.parse('[neuron]\nkind = "clocked_lif_45"\n' + room, spiking=True)
 
 
 def test_units_are_read_to_si() -> None:

@@ -124,9 +124,11 @@ def test_outputs_beyond_what_was_measured_on_the_users_model_are_told() -> None:
     )
     opamp = Finite(v_low=-1.2, v_high=1.0)
     with pytest.raises(DesignError, match=f"^{re.escape(message)}$"):
-        Design(device=file_device(0.6), feedback=MemristorFeedback(), opamp=opamp)
-    assert Design(device=file_device(1.2), feedback=MemristorFeedback(), opamp=opamp).feedback == MemristorFeedback()
-    assert Design(device=file_device(0.6), opamp=opamp).opamp == opamp
+        Design(device=file_device(0.6), feedback=MemristorFeedback(), opamp=opamp).check()
+    Design(device=file_device(1.2), feedback=MemristorFeedback(), opamp=opamp).check()
+    Design(device=file_device(0.6), opamp=opamp).check()
+    # A spiking chip has no loops.
+    Design(device=file_device(0.6), feedback=MemristorFeedback(), opamp=opamp).check(spiking=True)
 
 
 def test_conductances_in_loops_that_the_users_model_does_not_reach_are_told() -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from ohmweave.errors import ModelError
+from ohmweave.errors import AssumptionWarning, ModelError
 from ohmweave.frontend import from_module, from_snntorch, load_model
 from ohmweave.graph import Graph
 from ohmweave.ops import BatchNorm, Stateful
@@ -79,7 +79,33 @@ def test_every_kind_of_neuron_with_every_reset(kind: str, reset: str, delay: boo
         )
     )
     x = trains(6)
-    same(from_module(net), x, by_steps(net, x))
+    with warnings.catch_warnings():
+        # Told by a test of its own.
+        warnings.simplefilter("ignore", AssumptionWarning)
+        graph = from_module(net)
+    same(graph, x, by_steps(net, x))
+
+
+@pytest.mark.parametrize(
+    ("neurons", "said"),
+    [
+        (lambda: snn.Leaky(1.2, **HIDDEN), ["beta = 1.2 is taken as 1"]),
+        (lambda: snn.Leaky(-0.2, **HIDDEN), ["beta = -0.2 is taken as 0"]),
+        (
+            lambda: snn.Synaptic(torch.tensor([0.5, 1.5, -3.0]), 1.25, **HIDDEN),
+            ["alpha = 1.5 of neuron 1, and of 2 neurons in all is taken as 1", "beta = 1.25 is taken as 1"],
+        ),
+        (lambda: snn.Leaky(1.0, **HIDDEN), []),
+    ],
+)
+def test_decays_that_snntorch_itself_cuts_off_are_told(neurons: Callable[[], nn.Module], said: list[str]) -> None:
+    net = nn.Sequential(nn.Linear(4, 3), neurons())
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        from_module(net)
+    assert [(w.category, str(w.message)) for w in heard] == [
+        (AssumptionWarning, f"layer '1': {each}, as snnTorch takes it in its forward pass") for each in said
+    ]
 
 
 def test_rsynaptic_too() -> None:
@@ -401,6 +427,24 @@ def test_a_module_in_training_mode_is_read_as_in_evaluation_and_not_changed() ->
         mode or m is net[1] for mode, m in zip(modes, net.modules(), strict=True)
     ]
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+    x = trains(6)
+    same(graph, x, by_steps(net.eval(), x))
+
+
+@pytest.mark.parametrize("layer", [nn.Dropout(0.5), nn.BatchNorm1d(5)])
+def test_layers_in_training_mode_are_refused_and_neurons_need_no_mode(layer: nn.Module) -> None:
+    net = louder(stack(nn.Linear(6, 5), layer, snn.Leaky(0.9, **HIDDEN))).train()
+    with pytest.raises(ModelError) as refused:
+        from_module(net, (6,))
+    name = next(name for name, child in net.named_modules() if child is layer)
+    assert str(refused.value) == (
+        f"layer {name!r}: expected evaluation mode, found {type(layer).__name__} in training mode; call .eval() on the "
+        "module first"
+    )
+    assert all(child.training for child in net.modules())
+    layer.eval()
+    graph = from_module(net, (6,))
+    assert [child.training for child in net.modules()] == [child is not layer for child in net.modules()]
     x = trains(6)
     same(graph, x, by_steps(net.eval(), x))
 

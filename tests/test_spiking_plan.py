@@ -173,7 +173,7 @@ def test_routes_that_take_too_long_are_refused() -> None:
 )
 def test_mirrors_that_cannot_be_built_are_refused_by_their_layer(c_m: float, found: str, remedy: str) -> None:
     assert refused(network(beta=1.0), replace(SMALL, neuron=ClockedLif(c_m=c_m))) == (
-        f"layer 'lif0', neuron: expected a ratio of the current mirrors from 1e-05 to 20, found {found}; "
+        f"layer 'lif0', neuron 0: expected a ratio of the current mirrors from 1e-05 to 20, found {found}; "
         f"{remedy}, or change the read voltage, clock.pulse or the device's range"
     )
 
@@ -202,13 +202,23 @@ def test_mirrors_that_cannot_be_built_are_refused_by_their_layer(c_m: float, fou
         (
             ClockedLif(leak="resistor"),
             1.0 - 1e-8,
-            "expected a leak's resistor from 1000 to 1e+13 ohm, found 1e+14 ohm for beta = 1; "
+            "expected a leak's resistor from 1000 to 1e+13 ohm, found 1e+14 ohm for beta = 0.99999999; "
             "raise neuron.c_m or train with another beta",
         ),
     ],
 )
 def test_leaks_that_cannot_be_built_are_refused_by_their_layer(neuron: ClockedLif, beta: float, message: str) -> None:
-    assert refused(network(beta=beta), replace(SMALL, neuron=neuron)) == f"layer 'lif0', neuron: {message}"
+    assert refused(network(beta=beta), replace(SMALL, neuron=neuron)) == f"layer 'lif0', neuron 0: {message}"
+
+
+@pytest.mark.parametrize("neuron", [ClockedLif(), ClockedLif45()])
+def test_parts_that_cannot_be_built_are_told_by_their_neuron(neuron: ClockedLif | ClockedLif45) -> None:
+    nodes = list(network().nodes)
+    beta = np.array([0.9, 0.9, 0.9, 1.0 - 1e-9, 0.9])
+    nodes[2] = replace(nodes[2], op=replace(nodes[2].op, beta=beta))
+    said = refused(Graph(tuple(nodes), ("lif1",)), replace(SMALL, neuron=neuron))
+    assert said.startswith("layer 'lif0', neuron 3: expected a leak's capacitor from ")
+    assert "F for beta = 0.999999999; raise neuron.c_m" in said
 
 
 def test_a_layer_of_zeros_is_refused() -> None:
@@ -243,7 +253,7 @@ def test_a_leak_that_no_capacitor_makes_is_told_by_the_plan() -> None:
     with pytest.raises(DesignError) as refused:
         plan_spiking(network(beta=0.0), replace(SMALL, neuron=ClockedLif45()))
     assert str(refused.value) == (
-        "layer 'lif0', neuron: expected a beta above 0, which a leak's capacitor can make, found 0; train with a "
+        "layer 'lif0', neuron 0: expected a beta above 0, which a leak's capacitor can make, found 0; train with a "
         'larger beta, or choose neuron.kind = "clocked_lif"'
     )
 
@@ -282,7 +292,7 @@ def test_a_silence_that_cannot_be_timed_is_told_by_its_layer() -> None:
 )
 def test_neurons_that_are_not_the_networks_are_told(reset: tuple[str, bool], refractory: int, said: str) -> None:
     plan = plan_spiking(network(reset=reset), replace(SMALL, neuron=ClockedLif(refractory=refractory)))
-    assert plan.remarks == tuple(f"layer 'lif{k}': {said}" for k in (0, 1) if said)
+    assert plan.unlike == tuple(f"layer 'lif{k}': {said}" for k in (0, 1) if said)
 
 
 def test_wires_follow_the_temperature_as_in_other_chips() -> None:

@@ -12,11 +12,12 @@ from ohmweave.blocks import ClockedLif, ClockedLif45, Clocking, PulseDriver
 from ohmweave.choices import ArrayChoice, SpikingChoice
 from ohmweave.design import Design
 from ohmweave.devices import Sinh
+from ohmweave.encoders import Encoding
 from ohmweave.errors import DataError, DesignError
 from ohmweave.graph import Graph, Input, Linear, Node
 from ohmweave.ops import LeakyIntegrateFire, RecurrentLeakyIntegrateFire
 from ohmweave.spiking import SpikingChip, plan_spiking, steps
-from ohmweave.temporal import trace
+from ohmweave.temporal import run, trace
 from ohmweave.units import Array
 
 # Nothing of a chip but its mathematics: no wires, next to no resistances, membranes without limits.
@@ -254,6 +255,32 @@ def test_samples_that_do_not_fit_are_refused(
         chip.simulate(np.full(shape, value))
     remedy = "encode the samples as spike trains" if "trains" in message else "encode the samples"
     assert str(refused.value) == f"data: {message}; {remedy}"
+
+
+@pytest.mark.parametrize(
+    ("trains", "message"),
+    [
+        (np.ones((1, 2, 6)) * 1j, "expected real numbers, found values of type complex128; give real numbers"),
+        (np.full((1, 2, 6), "1"), "expected real numbers, found values of type <U1; give real numbers"),
+        ([[[0.0] * 6], [[0.0] * 5]], "expected an array, found lists of unequal lengths; make them equal"),
+    ],
+)
+def test_what_is_no_array_of_real_numbers_is_refused(trains: Any, message: str) -> None:
+    chip = SpikingChip(plan_spiking(one_layer(), IDEAL))
+    for ask in (chip.simulate, chip.plan.encode, Encoding().trains, lambda x: run(chip.plan.graph, x)):
+        with pytest.raises(DataError) as refused:
+            ask(trains)
+        assert str(refused.value) == f"data: {message}"
+
+
+def test_energies_are_not_asked_of_an_engine_that_has_none() -> None:
+    chip = SpikingChip(plan_spiking(one_layer(), IDEAL))
+    with pytest.raises(DesignError) as refused:
+        chip.simulate(spikes(0, 1, 2, 6), "ngspice", energy=True)
+    assert str(refused.value) == (
+        "energy: expected the native engine, which has the energies of the row drivers, found 'ngspice'; leave energy "
+        'out, or use engine = "native"'
+    )
 
 
 def test_membranes_of_later_stages_drift_while_they_wait() -> None:

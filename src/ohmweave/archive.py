@@ -110,9 +110,9 @@ def load(directory: Path) -> AnyChip:
         raise BuildError(
             "expected a build directory, found none", where=str(directory), remedy="make one with ohmweave compile"
         )
-    design = Design.load(directory / "design.toml")
     structure = _read_json(directory / "graph.json")
     header = _read_json(directory / _PLAN)
+    design = Design.load(directory / "design.toml", spiking=_spikes(header))
     try:
         if header["format"] != _FORMAT:
             raise BuildError(
@@ -152,6 +152,12 @@ def load_static(directory: Path) -> Chip:
             remedy="its spikes are what can be asked of it",
         )
     return chip
+
+
+def _spikes(header: Mapping[str, Any]) -> bool:
+    """Whether a build's plan, perhaps a broken one, is that of a spiking chip."""
+    plan = header.get("plan")
+    return isinstance(plan, dict) and bool(plan.get("spiking"))
 
 
 def _unpack(graph: Graph, design: Design, plan: Mapping[str, Any], arrays: Mapping[str, Array]) -> AnyChip:

@@ -19,7 +19,7 @@ from rich.table import Table
 from ohmweave import archive, runs
 from ohmweave.compile import compile as weave
 from ohmweave.demo.story import run as run_demo
-from ohmweave.design import PRESETS, Design
+from ohmweave.design import PRESETS
 from ohmweave.errors import DesignError, OhmweaveError, UserError
 from ohmweave.frontend import load_data, read_nir
 from ohmweave.graph import Graph
@@ -90,17 +90,17 @@ def compile_(
     output: Annotated[Path, typer.Option("--output", "-o", help="build directory to make")],
     calibrate: Annotated[
         str | None,
-        typer.Option(help="data that sets the scales, as for --data; its training split; spiking networks need none"),
+        typer.Option(help="data that sets the scales, as for --data; its training split; spiking networks take none"),
     ] = None,
     design: Annotated[str | None, typer.Option(help=f"TOML file, or a preset: {', '.join(PRESETS)}")] = None,
     weights: Annotated[Path | None, typer.Option(help="safetensors file for a factory")] = None,
     as_json: Json = False,
 ) -> None:
     """Weave a network into a circuit: plan, netlist and all, in a build directory."""
-    chosen = None if design is None else _design(design)
+    _require_known(design)
     data = None if calibrate is None else load_data(calibrate, "train").x
     network, remarks = _network(model, weights)
-    made = runs.Compiled(weave(network, chosen, calibration=data, weights=weights), output, remarks)
+    made = runs.Compiled(weave(network, design, calibration=data, weights=weights), output, remarks)
     archive.save(made.chip, output)
     _print(made.summary() if as_json else made.facts(), as_json, "compiled")
     if not as_json:
@@ -276,14 +276,13 @@ def _written(dialect: str, paths: list[str], devices: int, begun: float) -> dict
     return {"dialect": dialect, "files": paths, "devices": devices, "seconds": time.perf_counter() - begun}
 
 
-def _design(name: str) -> Design:
-    """A preset by name, or else a file."""
-    if name in PRESETS:
-        return Design.preset(name)
-    if not Path(name).exists() and Path(name).name == name and not Path(name).suffix:
-        remedy = f"{nearest(name, PRESETS)} (or give a file that exists)"
-        raise DesignError(f"expected a preset or a TOML file, found neither: {name!r}", where="--design", remedy=remedy)
-    return Design.load(name)
+def _require_known(design: str | None) -> None:
+    """A misspelt preset is told before data and network are read; how a file is read depends on the network."""
+    if design is None or design in PRESETS or Path(design).exists():
+        return
+    if Path(design).name == design and not Path(design).suffix:
+        words, remedy = f"found neither: {design!r}", f"{nearest(design, PRESETS)} (or give a file that exists)"
+        raise DesignError(f"expected a preset or a TOML file, {words}", where="--design", remedy=remedy)
 
 
 @contextmanager

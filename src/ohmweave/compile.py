@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ohmweave.chip import Chip
-from ohmweave.design import Design
+from ohmweave.design import PRESETS, Design
 from ohmweave.errors import DataError, ModelError
 from ohmweave.frontend import from_module, load_model
 from ohmweave.graph import Graph
@@ -18,21 +18,27 @@ __all__ = ["compile"]
 
 
 def compile(
-    model: Any, design: Design | None = None, *, calibration: Array | None = None, weights: Path | str | None = None
+    model: Any,
+    design: Design | Path | str | None = None,
+    *,
+    calibration: Array | None = None,
+    weights: Path | str | None = None,
 ) -> Chip | SpikingChip:
     """Weave a network into a circuit.
 
     Args:
         model: a Graph, a live ``nn.Module`` in eval mode, an ONNX or NIR file, or ``package.module:factory``.
-        design: every choice of the chip; if not given :meth:`Design.default`, of spiking networks the preset
-            ``spiking``.
+        design: every choice of the chip, a preset's name, or a TOML file; what is not given, or a file does not
+            say, is that of :meth:`Design.default`, of spiking networks that of the preset ``spiking``.
         calibration: representative inputs in network units, [samples, ...]; they set the scales. Spiking networks,
-            whose scales are their thresholds, need none.
+            whose scales are their thresholds, take none, but modules that begin with a convolution, whose samples'
+            shape it tells.
         weights: a safetensors file for a factory's module.
 
     Raises:
         ModelError: a network that cannot be read or mapped.
-        DataError: calibration data that does not fit.
+        DesignError: a design that cannot be read, or whose choices do not go together.
+        DataError: calibration data that does not fit, none where it is needed, or some where it has no use.
     """
     shape = None if calibration is None else np.shape(calibration)[1:]
     if weights is not None and not isinstance(model, str | Path):
@@ -53,8 +59,10 @@ def compile(
             where="model",
             remedy="give the network itself or where it is",
         )
-    chosen = design or (Design.preset("spiking") if graph.spiking else Design.default())
+    chosen = _chosen(design, spiking=graph.spiking)
     if graph.spiking:
+        if calibration is not None:
+            _require_use(model, graph)
         return SpikingChip(plan_spiking(graph, chosen, straight=chosen.encoding.analog))
     if calibration is None:
         raise DataError(
@@ -63,3 +71,22 @@ def compile(
             remedy="give representative inputs",
         )
     return Chip(plan(graph, chosen, np.asarray(calibration, dtype=np.float64)))
+
+
+def _chosen(design: Design | Path | str | None, *, spiking: bool) -> Design:
+    if isinstance(design, Design):
+        return design
+    if design is None:
+        return Design.preset("spiking" if spiking else "default")
+    return Design.preset(str(design)) if str(design) in PRESETS else Design.load(design, spiking=spiking)
+
+
+def _require_use(model: Any, graph: Graph) -> None:
+    """Refuse calibration data of a spiking network, which is of use only to tell a module its samples' shape."""
+    says_itself = isinstance(model, Graph) or str(model).lower().endswith(".nir") or len(graph.input_shape) == 1
+    if says_itself:
+        raise DataError(
+            "expected no calibration data, since thresholds set the scales of a spiking network, found some",
+            where="calibration",
+            remedy="leave it out",
+        )

@@ -5,7 +5,7 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
@@ -85,7 +85,7 @@ class Design:
         effects: what happens to programmed conductances, in this order.
 
     Raises:
-        DesignError: choices that do not go together.
+        DesignError: a seed below 0. Whether choices go together depends on the chip: :meth:`check`.
     """
 
     seed: int = 0
@@ -115,6 +115,23 @@ class Design:
     def __post_init__(self) -> None:
         if self.seed < 0:
             raise DesignError(f"expected a seed of at least 0, found {self.seed}", where="seed", remedy="try seed = 0")
+
+    def check(self, *, spiking: bool = False) -> None:
+        """Refuse choices that do not go together on a chip.
+
+        Args:
+            spiking: whether the chip is a spiking one, which has no op-amps and no activations.
+
+        Raises:
+            DesignError: such choices.
+        """
+        if not spiking:
+            self._require_swing()
+        if isinstance(self.device, FileDevice):
+            self._require_table(self.device.choice.v_max, spiking)
+        self._require_room(spiking)
+
+    def _require_swing(self) -> None:
         swing = min(self.opamp.v_high, -self.opamp.v_low)
         if max(self.signal.v_read, self.signal.v_out) >= swing:
             raise DesignError(
@@ -123,17 +140,16 @@ class Design:
                 where="signal",
                 remedy="lower them or widen opamp.v_low and opamp.v_high",
             )
-        if isinstance(self.device, FileDevice):
-            self._require_table(self.device.choice.v_max)
-        self._require_room()
 
-    def _require_room(self) -> None:
+    def _require_room(self, spiking: bool) -> None:
         """Refuse another temperature than that at which transistors were measured."""
-        measured = [("op-amp", 'opamp.kind = "finite", with the gain it has there')] if self.opamp.supplied else []
+        measured = []
+        if self.opamp.supplied and not spiking:
+            measured.append(("op-amp", 'opamp.kind = "finite", with the gain it has there'))
         measured += [
             (section, f'{section}.kind = "differential_pair", with the pair_voltage it has there')
             for section in ("tanh", "sigmoid")
-            if isinstance(getattr(self, section), TanhPair45 | SigmoidPair45)
+            if isinstance(getattr(self, section), TanhPair45 | SigmoidPair45) and not spiking
         ]
         if isinstance(self.neuron, ClockedLif45):
             measured.append(("neuron", 'neuron.kind = "clocked_lif"'))
@@ -148,7 +164,7 @@ class Design:
                     remedy=f"choose {remedy}",
                 )
 
-    def _require_table(self, v_max: float) -> None:
+    def _require_table(self, v_max: float, spiking: bool) -> None:
         """Refuse voltages over the devices beyond what was measured on them, ``v_max`` (V)."""
         if self.signal.v_read > v_max:
             raise DesignError(
@@ -158,7 +174,7 @@ class Design:
             )
         # A device in a loop has the whole output over it.
         swing = max(self.opamp.v_high, -self.opamp.v_low)
-        if isinstance(self.feedback, MemristorFeedback) and swing > v_max:
+        if isinstance(self.feedback, MemristorFeedback) and swing > v_max and not spiking:
             raise DesignError(
                 f"expected op-amp limits within device.v_max = {v_max:g} V, as devices in the loops see the output, "
                 f"found {swing:g} V",
@@ -179,12 +195,18 @@ class Design:
         return PRESETS[name]
 
     @staticmethod
-    def load(path: Path | str) -> "Design":
+    def load(path: Path | str, *, spiking: bool = False) -> "Design":
         """Read a design from a TOML file.
 
+        Args:
+            path: of the file.
+            spiking: whether it is for a spiking network: what the file does not say is then that of the preset
+                ``spiking``, and otherwise :meth:`default`'s. A section of another kind begins with that kind's own
+                values. :func:`ohmweave.compile`, given the path, chooses by the network.
+
         Raises:
-            DesignError: no such file, no TOML, an unknown key or kind, an impossible value, a device's model that
-                is not characterised as it stands.
+            DesignError: no such file, no TOML, an unknown key or kind, an impossible value, choices that do not go
+                together, a device's model that is not characterised as it stands.
             UnitError: a quantity without its unit.
             NetlistError: a device's model file that is unsafe or malformed.
         """
@@ -192,19 +214,19 @@ class Design:
             text = Path(path).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise DesignError(f"cannot be read ({error})", where=str(path), remedy="give a TOML file") from error
-        return Design.parse(text, where=str(path), folder=Path(path).parent)
+        return Design.parse(text, str(path), Path(path).parent, spiking=spiking)
 
     @staticmethod
-    def parse(text: str, where: str = "design", folder: Path = Path()) -> "Design":
-        """Read a design from TOML text; ``where`` names its origin in messages, paths are relative to ``folder``."""
+    def parse(text: str, where: str = "design", folder: Path = Path(), *, spiking: bool = False) -> "Design":
+        """As :meth:`load`, from text; ``where`` names its origin in messages, paths are relative to ``folder``."""
         try:
             table = tomllib.loads(text)
         except (ValueError, RecursionError) as error:  # TOMLDecodeError is a ValueError, as are overlong numbers
             raise DesignError(f"is not TOML: {error}", where=where, remedy="mend the syntax") from error
-        return _read_design(table, where, folder)
+        return _read_design(table, where, folder, spiking=spiking)
 
     def dump(self) -> str:
-        """The design as TOML; :meth:`parse` reads the same design back."""
+        """The design as TOML, with every choice; :meth:`parse` reads the same design back, for any network."""
         lines = [f"seed = {self.seed}", ""]
         for item in dataclasses.fields(self)[1:]:
             choice = getattr(self, item.name)
@@ -274,7 +296,8 @@ def _kind_of(section: str, choice: object) -> str:
     )
 
 
-def _read_design(table: Mapping[str, Any], where: str, folder: Path) -> Design:
+def _read_design(table: Mapping[str, Any], where: str, folder: Path, *, spiking: bool) -> Design:
+    base = PRESETS["spiking" if spiking else "default"]
     known = {item.name for item in dataclasses.fields(Design)}
     values: dict[str, Any] = {}
     for key, value in table.items():
@@ -287,11 +310,13 @@ def _read_design(table: Mapping[str, Any], where: str, folder: Path) -> Design:
         elif key in _LOADED and isinstance(value, dict) and ("file" in value or value.get("kind") == "file"):
             values[key] = _LOADED[key](value, folder, where)
         else:
-            values[key] = _read_section(key, value, where)
+            values[key] = _read_section(key, value, where, getattr(base, key))
     try:
-        return Design(**values)
+        made = replace(base, **values)
+        made.check(spiking=spiking)
     except DesignError as error:
         raise DesignError(error.message, where=f"{where}: {error.where}", remedy=error.remedy) from error
+    return made
 
 
 def _read_effects(tables: object, where: str) -> tuple[Any, ...]:
@@ -302,11 +327,12 @@ def _read_effects(tables: object, where: str) -> tuple[Any, ...]:
     return tuple(_read_section(_EFFECTS, table, f"{where}, effect {number}") for number, table in enumerate(tables, 1))
 
 
-def _read_section(section: str, table: object, where: str) -> object:
+def _read_section(section: str, table: object, where: str, base: Any = None) -> object:
+    """A part of a chip: ``base`` with what the table says, where both are of one kind."""
     if not isinstance(table, dict):
         raise DesignError(f"expected a table [{section}], found {table!r}", where=where, remedy=f"write [{section}]")
     settings = dict(table)
-    chosen = _PLAIN.get(section) or _read_kind(section, settings, where)
+    chosen = _PLAIN.get(section) or _read_kind(section, settings, where, type(base))
     hints = get_type_hints(chosen, include_extras=True)
     known = {item.name for item in dataclasses.fields(chosen)}
     for key in settings:
@@ -315,14 +341,14 @@ def _read_section(section: str, table: object, where: str) -> object:
             raise DesignError(f"unknown key {key!r}", where=f"{where}: [{section}]", remedy=nearest(key, allowed))
     values = {key: _read_value(value, hints[key], where, f"{section}.{key}") for key, value in settings.items()}
     try:
-        return chosen(**values)
+        return replace(base, **values) if type(base) is chosen else chosen(**values)
     except DesignError as error:
         raise DesignError(error.message, where=f"{where}: {error.where}", remedy=error.remedy) from error
 
 
-def _read_kind(section: str, settings: dict[str, Any], where: str) -> type[Any]:
+def _read_kind(section: str, settings: dict[str, Any], where: str, default: type[Any]) -> type[Any]:
     """The strategy that a section's ``kind`` names, which is taken out of its settings."""
-    kinds, default = _kinds()[section], type(getattr(Design(), section))
+    kinds = _kinds()[section]
     kind = settings.pop("kind", next((name for name in kinds if kinds[name] is default), None))
     if kind is None:
         raise DesignError(

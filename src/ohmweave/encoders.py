@@ -13,6 +13,7 @@ from numpy.random import Generator
 
 from ohmweave.errors import DataError, DesignError
 from ohmweave.registry import merge
+from ohmweave.temporal import real
 from ohmweave.units import Array
 
 __all__ = [
@@ -204,7 +205,7 @@ class Encoding:
 
     def trains(self, x: Array) -> Array:
         """The trains of all samples, [samples, steps, ...]; of x [samples, ...]."""
-        return self.encoder.encode(np.asarray(x, dtype=np.float64), np.random.default_rng(self.seed))
+        return self.encoder.encode(np.asarray(real(x), dtype=np.float64), np.random.default_rng(self.seed))
 
     def parts(self, x: Array) -> Iterator[tuple[slice, Array]]:
         """Which samples, and their trains, as many at a time as memory takes; together they are :meth:`trains`."""
@@ -212,7 +213,7 @@ class Encoding:
         some = max(1, _MOST_VALUES // max(1, prod(x.shape[1:]) * max(1, self.encoder.steps)))
         for first in range(0, len(x), some):
             part = slice(first, first + some)
-            yield part, self.encoder.encode(np.asarray(x[part], dtype=np.float64), rng)
+            yield part, self.encoder.encode(np.asarray(real(x[part]), dtype=np.float64), rng)
 
 
 def _require_steps(steps: int, least: int) -> None:

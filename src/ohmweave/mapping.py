@@ -44,8 +44,10 @@ def plan(graph: Graph, design: Design, calibration: Array) -> Plan:
 
     Raises:
         ModelError: an op or a shape of network that cannot be mapped, or a layer of zeros.
+        DesignError: choices that do not go together.
         DataError: calibration data that does not fit or carries no signal.
     """
+    design.check()
     lowered = lower(graph, unrolled=design.coupling.unrolled, fold=design.coupling.folds)
     work = _Mapping(graph, design, lowered, _values(graph, lowered, calibration))
     stages = tuple(work.stage(index) for index in range(len(lowered.layers)))

@@ -8,9 +8,10 @@ which gives the same numbers as all layers step by step and needs far fewer prod
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ohmweave.errors import DataError
 from ohmweave.graph import Graph
@@ -18,7 +19,7 @@ from ohmweave.ops import Op, Stateful
 from ohmweave.ops.spiking import run_steps
 from ohmweave.units import Array
 
-__all__ = ["Trace", "decide", "fit_trains", "run", "trace"]
+__all__ = ["Trace", "decide", "fit_trains", "real", "run", "trace"]
 
 # Values of the largest layer held at a time over all steps, 64 MiB of them.
 _MOST_VALUES = 2**23
@@ -82,13 +83,32 @@ def decide(spikes: Array) -> NDArray[np.int64]:
     return np.asarray(spikes.sum(axis=1).argmax(axis=1), dtype=np.int64)
 
 
+def real(x: ArrayLike) -> NDArray[Any]:
+    """An array of real numbers, of the type they have.
+
+    Raises:
+        DataError: anything else, which a conversion would cut short or fail on without a place.
+    """
+    try:
+        found = np.asarray(x)
+    except ValueError as error:
+        raise DataError(
+            "expected an array, found lists of unequal lengths", where="data", remedy="make them equal"
+        ) from error
+    if found.dtype.kind not in "buif":
+        raise DataError(
+            f"expected real numbers, found values of type {found.dtype}", where="data", remedy="give real numbers"
+        )
+    return found
+
+
 def fit_trains(graph: Graph, x: Array) -> Array:
     """Bring trains into the shape [samples, steps, *input], float64.
 
     Raises:
-        DataError: no samples or steps, another number of values a step, or values that are not finite.
+        DataError: no samples or steps, another number of values a step, or values that are no finite numbers.
     """
-    x = np.asarray(x, dtype=np.float64)
+    x = np.asarray(real(x), dtype=np.float64)
     values = prod(graph.input_shape)
     if x.ndim < 3 or prod(x.shape[2:]) != values or not prod(x.shape[:2]):
         raise DataError(

@@ -308,7 +308,7 @@ class ClockedLif:
             wrong = "raise" if (found < least) != (self.leak == "resistor") else "lower"
             raise DesignError(
                 f"expected a leak's {part} from {least:g} to {most:g} {unit}, found {found:.4g} {unit} for beta = "
-                f"{beta:g}",
+                f"{beta!r}",
                 where="neuron",
                 remedy=f"{wrong} neuron.c_m or train with another beta",
             )

@@ -183,7 +183,7 @@ class ClockedLif45:
         small = farads < _LEAKS[0]
         raise DesignError(
             f"expected a leak's capacitor from {_LEAKS[0]:g} to {_LEAKS[1]:g} F, found {farads:.4g} F for "
-            f"beta = {beta:g}",
+            f"beta = {beta!r}",
             where="neuron",
             remedy=f"{'raise' if small else 'lower'} neuron.c_m or train with a "
             f"{'smaller' if small else 'larger'} beta",

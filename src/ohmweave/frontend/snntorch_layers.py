@@ -27,7 +27,7 @@ from ohmweave.units import Array
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["NEURONS", "at_rest", "first_tensor", "from_library", "layer_op", "leaves", "refuse"]
+__all__ = ["NEURONS", "at_rest", "clamped", "first_tensor", "from_library", "layer_op", "leaves", "refuse"]
 
 # Of snnTorch's modules; the others have states or spikes that no operation here has.
 NEURONS = ("Leaky", "Synaptic", "RLeaky", "RSynaptic")
@@ -87,6 +87,28 @@ def at_rest(module: "nn.Module") -> Iterator[None]:
             child.__dict__.pop("reset", None)
             if reset is not None:
                 child.__dict__["reset"] = reset
+
+
+def clamped(name: str, module: "nn.Module") -> Iterator[str]:
+    """What is told of neurons' decays beyond 0..1, which snnTorch's own forward pass takes as 0 or 1.
+
+    Args:
+        name: the layer's name.
+        module: the neurons.
+    """
+    for parameter in ("alpha", "beta"):
+        if (tensor := getattr(module, parameter, None)) is None:
+            continue
+        values = _array(tensor).ravel()
+        beyond = np.flatnonzero((values < 0.0) | (values > 1.0))
+        if len(beyond):
+            value = float(values[beyond[0]])
+            many = f", and of {len(beyond)} neurons in all" if len(beyond) > 1 else ""
+            each = f" of neuron {beyond[0]}" if len(values) > 1 else ""
+            yield (
+                f"layer {name!r}: {parameter} = {value:.6g}{each}{many} is taken as {np.clip(value, 0.0, 1.0):g}, as "
+                "snnTorch takes it in its forward pass"
+            )
 
 
 def layer_op(name: str, module: "nn.Module", shape: Shape) -> Op:

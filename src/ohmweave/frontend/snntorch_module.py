@@ -8,14 +8,24 @@ read then runs beside the module itself (:mod:`ohmweave.frontend.snntorch_check`
 """
 
 import contextlib
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from ohmweave.errors import ModelError
+from ohmweave.errors import AssumptionWarning, ModelError
 from ohmweave.frontend.snntorch_check import Way, check
-from ohmweave.frontend.snntorch_layers import NEURONS, at_rest, first_tensor, from_library, layer_op, leaves, refuse
+from ohmweave.frontend.snntorch_layers import (
+    NEURONS,
+    at_rest,
+    clamped,
+    first_tensor,
+    from_library,
+    layer_op,
+    leaves,
+    refuse,
+)
 from ohmweave.frontend.tidy import tidy
 from ohmweave.graph import Graph, Node
 from ohmweave.ops import Add, Flatten, Input, Op, Shape, Stateful
@@ -100,6 +110,7 @@ def from_snntorch(module: "nn.Module", input_shape: Shape) -> Graph:
         the layer before them. Its spikes are snnTorch's but for the rounding of single precision.
 
     Raises:
+        AssumptionWarning: (warned) decays beyond 0..1, which snnTorch takes as 0 or 1 itself.
         ModelError: a forward pass that cannot be followed, a layer or option that is not read, or other spikes than
             the module's own on random trains.
     """
@@ -121,8 +132,16 @@ def from_snntorch(module: "nn.Module", input_shape: Shape) -> Graph:
         else:
             graph = _graph(module, tape, result)
             check(module, graph, way)
+            _tell_clamped(module, graph)
             return graph
     raise _worst(failures, module, tuple(input_shape))
+
+
+def _tell_clamped(module: "nn.Module", graph: Graph) -> None:
+    neurons = {node.name for node in graph.nodes if isinstance(node.op, Stateful)}
+    for name, layer in leaves(module):
+        for text in clamped(name, layer) if name in neurons else ():
+            warnings.warn(text, AssumptionWarning, stacklevel=3)
 
 
 def _worst(failures: list[Exception], module: "nn.Module", shape: Shape) -> ModelError:

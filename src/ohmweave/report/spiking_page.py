@@ -16,6 +16,7 @@ from ohmweave.report.spikes import SpikeCheck, SpikeEvidence, Trains
 from ohmweave.spiking import SpikingPlan
 from ohmweave.spiking.costs import energy_scope, layouts, together
 from ohmweave.spiking.counterpart import Counterpart
+from ohmweave.spiking.idle import idle, idle_remarks
 
 __all__ = ["PUBLISHED", "render_spiking"]
 
@@ -47,7 +48,7 @@ def render_spiking(plan: SpikingPlan, evidence: SpikeEvidence, check: SpikeCheck
         check=None if check is None else _check(check),
         energy=_energy(plan, evidence),
         published=[(what, who, quantity(joules, "J"), source) for what, who, joules, source in PUBLISHED],
-        choices=tables.choices(plan.design),
+        choices=tables.choices(plan.design, idle(plan.design)),
         version=version("ohmweave"),
         digest=plan.digest()[:12],
         seed=plan.design.seed,
@@ -90,7 +91,8 @@ def _summary(plan: SpikingPlan, e: SpikeEvidence) -> list[tables.Fact]:
         tables.Fact(
             "Simulated by", f"{e.engine} {e.engine_version}", f"{quantity(e.seconds / e.samples, 's')} a sample"
         ),
-        *(tables.Fact("Unlike the network", remark) for remark in e.remarks),
+        *(tables.Fact("Unlike the network", remark) for remark in plan.unlike),
+        *(tables.Fact("Not used", remark) for remark in idle_remarks(plan.design)),
     ]
 
 

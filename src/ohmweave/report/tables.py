@@ -1,6 +1,7 @@
 """The page's tables: rows of text made from results, nothing of HTML."""
 
 import tomllib
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -267,13 +268,19 @@ def power_bars(evidence: Evidence) -> list[Bar]:
     ]
 
 
-def choices(design: Design) -> list[Choice]:
-    """Every choice of a design, section by section, as its TOML has them."""
+def choices(design: Design, idle: Collection[str] = ()) -> list[Choice]:
+    """Every choice of a design, section by section, as its TOML has them.
+
+    Args:
+        design: the design.
+        idle: sections, and fields as ``section.field``, that are left out.
+    """
     sections = []
     loose: list[tuple[str, str]] = []
     for key, value in tomllib.loads(design.dump()).items():
         if isinstance(value, dict):
-            sections.append(Choice(key, _items(value)))
+            kept = {name: each for name, each in value.items() if not {key, f"{key}.{name}"} & {*idle}}
+            sections += [Choice(key, _items(kept))] if kept else []
         else:
             loose.append((key, str(value)))
     return [Choice("chip", tuple(loose)), *sections] if loose else sections

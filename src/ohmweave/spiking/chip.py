@@ -23,7 +23,7 @@ from ohmweave.spiking.circuit import build_spiking
 from ohmweave.spiking.plan import SpikingPlan
 from ohmweave.spiking.steps import StageTrains, Stepper
 from ohmweave.spiking.transient import Reading, read, transient
-from ohmweave.temporal import decide
+from ohmweave.temporal import decide, real
 from ohmweave.units import Array
 
 __all__ = ["SpikingChip", "SpikingRun"]
@@ -104,12 +104,12 @@ class SpikingChip:
         return self.plan.design.clock.widths(steps + max(self.plan.delays), chance(self.plan.design, "pulses"))
 
     def fit(self, trains: NDArray[Any]) -> NDArray[Any]:
-        """Bring samples into [samples, steps, inputs]; spikes may be of any numeric type and keep it.
+        """Bring samples into [samples, steps, inputs]; spikes may be of any real type and keep it.
 
         Raises:
-            DataError: another number of inputs, values that are no spikes, or no samples.
+            DataError: another number of inputs, values that are no numbers or no spikes, or no samples.
         """
-        trains = np.asarray(trains)
+        trains = real(trains)
         if trains.ndim < 3 or not trains.size or int(np.prod(trains.shape[2:])) != self.plan.inputs:
             raise DataError(
                 f"expected spike trains of shape [samples, steps, {self.plan.inputs}], found {trains.shape}",
@@ -117,8 +117,6 @@ class SpikingChip:
                 remedy="encode the samples as spike trains",
             )
         trains = trains.reshape(*trains.shape[:2], -1)
-        if trains.dtype.kind not in "buif":
-            trains = trains.astype(np.float64)
         some = max(1, _MOST_CHECKED // trains[0].size)
         for first in range(0, len(trains), some):
             self._require_spikes(trains[first : first + some])
@@ -166,27 +164,22 @@ class SpikingChip:
             trains: at the inputs, [samples, steps, inputs].
             engine: ``"native"`` or ``"ngspice"``, which takes one transient a sample.
             membranes: whether membranes are wanted.
-            energy: whether the energies of the row drivers are wanted; the native engine has them.
+            energy: whether the energies of the row drivers are wanted, which the native engine has.
             spice: the simulator, for other limits than its own.
             progress: told ("samples", how many are done, of how many) by ngspice.
 
         Raises:
             DataError: samples that do not fit.
-            DesignError: another engine.
+            DesignError: another engine, or energies of an engine that has none.
             SimulatorMissing, SimulationError: as the engines.
         """
         begun = time.perf_counter()
+        _require_engine(engine, energy)
         if engine == "native":
             batches = [stages for _, stages in self.stream(trains, membranes=membranes, energy=energy)]
             answer = _Answer(batches, Native().version(), HIGH)
-        elif engine == "ngspice":
-            answer = self._in_spice(self.fit(trains), spice or NgspiceSimulator(time_limit=_TIME_LIMIT), progress)
         else:
-            raise DesignError(
-                f"expected native or ngspice, which run spiking chips, found {engine!r}",
-                where="engine",
-                remedy="use one",
-            )
+            answer = self._in_spice(self.fit(trains), spice or NgspiceSimulator(time_limit=_TIME_LIMIT), progress)
         return SpikingRun(
             self.plan,
             self._joined(answer, "spikes"),
@@ -230,3 +223,18 @@ class SpikingChip:
         path = Path(directory) / f"chip{words.suffix}"
         names = {stage.name: ", ".join(stage.layers) for stage in self.plan.stages}
         return write_file(self.cell, words, path, names)
+
+
+def _require_engine(engine: str, energy: bool) -> None:
+    if engine not in {"native", "ngspice"}:
+        raise DesignError(
+            f"expected native or ngspice, which run spiking chips, found {engine!r}",
+            where="engine",
+            remedy="use one",
+        )
+    if energy and engine != "native":
+        raise DesignError(
+            f"expected the native engine, which has the energies of the row drivers, found {engine!r}",
+            where="energy",
+            remedy='leave energy out, or use engine = "native"',
+        )

@@ -39,8 +39,10 @@ def plan_spiking(graph: Graph, design: Design, *, straight: bool = False) -> Spi
 
     Raises:
         ModelError: a network that cannot be mapped, or a layer of zeros.
-        DesignError: a scheme, a row driver, a neuron or an array that will not do.
+        DesignError: a scheme, a row driver, a neuron or an array that will not do, or choices that do not go
+            together.
     """
+    design.check(spiking=True)
     scheme = design.scheme
     if scheme.lines_per_input != 1 or scheme.lines_per_output != 2:
         raise DesignError(
@@ -136,7 +138,13 @@ def _membranes(name: str, population: Population, k: float, design: Design) -> I
     # Parts further off would not have been sold, and none is negative.
     drawn = np.clip(normal, -_MOST_DEVIATIONS, _MOST_DEVIATIONS)
     spreads = np.array([neuron.offset_spread, neuron.mirror_spread, neuron.mirror_spread, neuron.leak_spread])
-    for beta, (offset, *mismatch) in zip(population.beta.tolist(), (drawn * spreads).tolist(), strict=True):
-        gain = neuron.gain(per_unit, beta, clock)
+    parts = zip(population.beta.tolist(), (drawn * spreads).tolist(), strict=True)
+    for index, (beta, (offset, *mismatch)) in enumerate(parts):
+        try:
+            gain = neuron.gain(per_unit, beta, clock)
+        except DesignError as error:
+            # Some choices are of no neuron in particular.
+            where = f"neuron {index}" if error.where == "neuron" else error.where
+            raise DesignError(error.message, where=where, remedy=error.remedy) from error
         ideal = Membrane(gain, beta, population.reset, population.delay)
         yield replace(ideal, offset=offset, mismatch=(mismatch[0], mismatch[1], mismatch[2]))

@@ -13,7 +13,9 @@ from ohmweave.design import Design
 from ohmweave.errors import DataError, ModelError
 from ohmweave.floorplan import Tile, chance, check_tile, pack_tile, plan_digest, unpack_tile
 from ohmweave.graph import Graph
+from ohmweave.spiking.idle import idle_remarks
 from ohmweave.spiking.population import INPUTS
+from ohmweave.temporal import real
 from ohmweave.units import Array
 
 __all__ = ["SpikingPlan", "SpikingStage"]
@@ -127,8 +129,13 @@ class SpikingPlan:
 
     @property
     def remarks(self) -> tuple[str, ...]:
+        """What there is to tell of the chip: :attr:`unlike`, and choices of the design that are of no use to it."""
+        return (*self.unlike, *idle_remarks(self.design))
+
+    @property
+    def unlike(self) -> tuple[str, ...]:
         """What neurons of the chip do otherwise than the network's, one sentence a layer."""
-        return tuple(text for stage in self.stages for text in _remarks(self, stage.layers[-1]))
+        return tuple(text for stage in self.stages for text in _unlike(self, stage.layers[-1]))
 
     def encode(self, x: Array) -> Array:
         """The trains of samples, the same for the same samples, [samples, steps, inputs]; of x [samples, ...]."""
@@ -145,7 +152,7 @@ class SpikingPlan:
         rng = chance(self.design, "encoding")
         for first in range(0, len(x), count):
             part = slice(first, min(first + count, len(x)))
-            trains = self.design.encoding.encode(np.asarray(x[part], dtype=np.float64), rng)
+            trains = self.design.encoding.encode(np.asarray(real(x[part]), dtype=np.float64), rng)
             yield part, trains.reshape(*trains.shape[:2], -1)
 
     def digest(self) -> str:
@@ -177,7 +184,7 @@ class SpikingPlan:
         return SpikingPlan(graph, design, stages, bool(structure["straight"]))
 
 
-def _remarks(plan: SpikingPlan, layer: str) -> Iterator[str]:
+def _unlike(plan: SpikingPlan, layer: str) -> Iterator[str]:
     reset, silent = getattr(plan.graph.node(layer).op, "reset", ""), plan.design.neuron.refractory
     if silent:
         # That reset is the loss of one step's inputs.
