@@ -146,6 +146,10 @@ MESSAGES = {
         "d.toml: effects.temperature.t: expected 300.15 K, where the row driver's transistors were measured, "
         'found 350 K; choose synapse.kind = "ideal", with the r_source it has there'
     ),
+    '[neuron]\nkind = "axon_hillock"': (
+        "d.toml: neuron.kind: expected a neuron that spikes by its chip's clock, found 'axon_hillock', which spikes "
+        "when it likes; known are clocked_lif, clocked_lif_45"
+    ),
     '[device]\nkind = ["sinh"]': "d.toml: device.kind: unknown kind ['sinh']; did you mean 'sinh'?",
     "array = 3": "d.toml: expected a table [array], found 3; write [array]",
     "[array": (

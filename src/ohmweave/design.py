@@ -45,6 +45,7 @@ from ohmweave.blocks import (
     opamps,
     row_drivers,
 )
+from ohmweave.blocks.axon_hillock import AxonHillock
 from ohmweave.blocks.file_opamp import FileOpAmp
 from ohmweave.choices import ArrayChoice, CouplingChoice, SignalChoice, SpikingChoice
 from ohmweave.devices import Device, Linear, devices
@@ -353,6 +354,12 @@ def _read_kind(section: str, settings: dict[str, Any], where: str, default: type
     if kind is None:
         raise DesignError(
             "expected a kind, found none", where=f"{where}: {section}", remedy=f"known are {', '.join(sorted(kinds))}"
+        )
+    if section == "neuron" and kind == AxonHillock.kind and kind not in kinds:
+        raise DesignError(
+            f"expected a neuron that spikes by its chip's clock, found {kind!r}, which spikes when it likes",
+            where=f"{where}: {section}.kind",
+            remedy=f"known are {', '.join(sorted(kinds))}",
         )
     if not isinstance(kind, str) or kind not in kinds:
         remedy = nearest(str(kind), kinds)

@@ -7,14 +7,13 @@ import pytest
 
 from ohmweave.bench import Bench, Transient, Waveform
 from ohmweave.blocks import ClockedLif, ClockedLif45, ClockedNeuron, Clocking, PulseDriver45
-from ohmweave.blocks.axon_hillock import AxonHillock
 from ohmweave.blocks.characterize_neuron import LOAD, Steps, measure
 from ohmweave.blocks.clocked_lif_45 import FIGURES
 from ohmweave.blocks.figures import circuit_digest
 from ohmweave.blocks.lif_45 import SUPPLIES
 from ohmweave.blocks.lif_45_figures import LifFigures
 from ohmweave.blocks.spiking import Membrane
-from ohmweave.circuit import Capacitor, Cell, CurrentSource, Instance, Resistor
+from ohmweave.circuit import Cell, Instance, Resistor
 from ohmweave.errors import DesignError
 from ohmweave.simulate.ngspice import NgspiceSimulator
 from ohmweave.units import Array
@@ -319,41 +318,3 @@ def test_what_cannot_be_built_is_refused() -> None:
         PulseDriver45().cell("driver", 0.5)
     with pytest.raises(DesignError, match=r"expected switches 1e-06 m to 0\.001 m wide, found 0\.001927 m"):
         PulseDriver45(r_source=1.0)
-
-
-@pytest.mark.parametrize("amps", [30e-9, 80e-9, 250e-9, 500e-9])
-def test_an_axon_hillock_spikes_at_its_rate(amps: float, spice: NgspiceSimulator) -> None:
-    neuron = AxonHillock()
-    parts = Instance("x", neuron.cell("neuron"), ("m", "spike")), Instance("i", CurrentSource(amps), ("0", "m"))
-    period = 1.0 / neuron.rate(amps)
-    asked = Transient(Cell("top", ("m", "spike"), parts), (), (), 8.0 * period, period / 200, ("spike",))
-    traces = spice.trace(asked)
-    t, v = traces.times, traces.volts[:, 0]
-    rises = np.flatnonzero((v[:-1] <= 0.0) & (v[1:] > 0.0))
-    found = np.diff(t[rises] - v[rises] * (t[rises + 1] - t[rises]) / (v[rises + 1] - v[rises]))[1:]
-    assert found.mean() == pytest.approx(period, rel=0.01)
-    assert neuron.rate(0.9 * neuron.i_leak) == 0.0
-
-
-def test_an_axon_hillock_leaks_as_its_equation_says(spice: NgspiceSimulator) -> None:
-    """A membrane kicked through a capacitor, and left alone."""
-    neuron = AxonHillock()
-    kick = Instance("k", Capacitor(40e-15), ("kick", "m"))
-    top = Cell("top", ("kick",), (kick, Instance("x", neuron.cell("neuron"), ("m", "spike"))))
-    step = Waveform(np.array([0.0, 1e-6, 1.01e-6]), np.array([-0.55, -0.55, 0.55]))
-    traces = spice.trace(Transient(top, ("kick",), (step,), 3e-6, 10e-9, ("x.m",), clocked=True))
-    times = np.array([1.1e-6, 1.5e-6, 2e-6, 2.5e-6])
-    volts = np.interp(times, traces.times, traces.volts[:, 0])
-    heavier = replace(neuron, c_m=neuron.c_m + 40e-15)
-    expected = [heavier.decayed(volts[0], time - times[0]) for time in times]
-    assert volts[0] > -0.45
-    np.testing.assert_allclose(volts, expected, rtol=0.01)
-
-
-def test_an_axon_hillock_resets_more_than_it_leaks() -> None:
-    with pytest.raises(DesignError) as refused:
-        AxonHillock(i_reset=1e-9)
-    assert str(refused.value) == (
-        "neuron.i_leak: expected a leak below the reset's current of 1e-09 A, found 2e-08 A; lower i_leak or raise "
-        "i_reset"
-    )
