@@ -201,6 +201,11 @@ def test_the_page_says_why_the_other_microarchitecture_is_missing(chip: SpikingC
     assert none in render_spiking(chip.plan, replace(evidence, beside=None), None)
 
 
+def test_a_chip_without_a_spike_has_a_page(chip: SpikingChip, build: Path) -> None:
+    silent = replace(runs.simulate(build, DATA).evidence, joules={"rows of s0": 0.0}, counts=(0.0, 0.0))
+    assert ("rows of s0", "0 J", "0.00 %") in table_rows(render_spiking(chip.plan, silent, None))
+
+
 def test_compile_tells_arrays_wires_and_drivers_of_each_stage(
     network: Graph, tmp_path: Path, ohmweave: CommandLine
 ) -> None:

@@ -178,8 +178,9 @@ def _energy(plan: SpikingPlan, e: SpikeEvidence) -> dict[str, Any] | None:
     if not e.joules:
         return None
     total = sum(e.joules.values())
+    # Where nothing spikes there is nothing to share.
     return {
-        "rows": [(part, quantity(joules, "J"), percent(joules / total)) for part, joules in e.joules.items()],
+        "rows": [(part, quantity(joules, "J"), percent(joules / (total or 1.0))) for part, joules in e.joules.items()],
         "total": quantity(total, "J"),
         "each": [(what, who, quantity(joules, "J"), remark) for what, who, joules, remark in _each(plan, e)],
         "scope": energy_scope(plan.design),
