@@ -9,7 +9,7 @@ test set through the native engine.
 
 Energy: what the row drivers deliver, hops of spikes between arrays, and at the neurons the charge of the columns and of
 its copies, k times as large, from supplies of 1.1 V; comparators, clocks and leaks have no figures with ideal parts.
-Designs whose mirrors cannot be built are counted and left out.
+What cannot be built is told on an axis, and among the designs drawn counted and left out.
 
     python examples/explore_spiking.py --output spiking-design-space
 """
@@ -47,7 +47,7 @@ AXES = {
     "v_read": ("read voltage, V", 1.0, (0.02, 0.05, 0.1, 0.2, 0.3), 0.2),
     "pulse": ("pulse width, ns", 1e9, (10e-9, 25e-9, 50e-9, 100e-9, 200e-9), 100e-9),
     "g_on": ("largest conductance, uS", 1e6, (3e-6, 10e-6, 30e-6, 100e-6, 300e-6, 1e-3), 100e-6),
-    "offset": ("comparator offset, mV", 1e3, (0.0, 5e-3, 10e-3, 30e-3, 100e-3), 10e-3),
+    "offset": ("comparator offset, mV", 1e3, (0.0, 5e-3, 10e-3, 30e-3, 90e-3), 10e-3),
     "side": ("side of an array", 1.0, (8, 16, 32, 64, 128), 64),
 }
 DEFAULTS = {name: axis[3] for name, axis in AXES.items()}
@@ -96,12 +96,12 @@ def design(kind: str, choices: dict[str, float]) -> Design:
     )
 
 
-def measure(graph: Graph, kind: str, choices: dict[str, float], trains: Array, y: Array) -> Point | None:
-    """One chip on all images; None where it cannot be built."""
+def measure(graph: Graph, kind: str, choices: dict[str, float], trains: Array, y: Array) -> Point | str:
+    """One chip on all images, or why it cannot be built."""
     try:
         chip = SpikingChip(plan_spiking(graph, design(kind, choices)))
-    except DesignError:
-        return None
+    except DesignError as error:
+        return str(error)
     found = energies(chip, trains)
     joules = {name: float(each.mean()) for name, each in found.items()}
     joules["columns"], spikes = 0.0, []
@@ -197,13 +197,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"{len(x)} images, software decides {100 * software:.2f} % rightly")
     axes = []
     for name, kind, choices in varied():
-        if (point := measure(graph, kind, choices, x, y)) is not None:
+        point = measure(graph, kind, choices, x, y)
+        if isinstance(point, str):
+            print(f"{kind}, {AXES[name][0]} {choices[name] * AXES[name][1]:g} cannot be built: {point}")
+        else:
             axes.append((name, point))
     for name, (title, factor, _, _) in AXES.items():
         print("\n" + HEADING.format(title))
         print("\n".join(row(p, f"{p.choices[name] * factor:g}") for axis, p in axes if axis == name))
     tried = list(drawn(options.designs, np.random.default_rng(0)))
-    cloud = [p for kind, choices in tried if (p := measure(graph, kind, choices, x, y)) is not None]
+    cloud = [p for kind, choices in tried if isinstance(p := measure(graph, kind, choices, x, y), Point)]
     print(f"\n{len(tried)} designs drawn, {len(tried) - len(cloud)} cannot be built; of the others the best:\n")
     print(HEADING.format("C_m pF, V_read V, pulse ns, G_on uS, offset mV, side"))
     for kind in KINDS:

@@ -59,6 +59,19 @@ def test_one_line_chooses_the_microarchitecture_and_keeps_the_accuracy(
     assert abs(np.mean(circuit == data.y) - np.mean(software == data.y)) <= 0.01
 
 
+@pytest.mark.parametrize("kind", ["layer", "crossbar"])
+def test_the_recurrent_example_on_a_chip_decides_as_software(kind: str, tmp_path: Path) -> None:
+    """500 trains of 40 steps; single spikes may differ, since a neuron that hears itself goes its own way then."""
+    (tmp_path / "one.toml").write_text(f'[spiking]\nmicroarchitecture = "{kind}"\n')
+    chip = weave(EXAMPLES / "spiking_order.nir", tmp_path / "one.toml")
+    assert isinstance(chip, SpikingChip)
+    data = load_data(f"npz:{EXAMPLES / 'spiking_order_test.npz'}", "test")
+    found, software = chip.simulate(data.x, membranes=False), decide(run(chip.plan.graph, data.x))
+    assert len(software) == 500
+    assert np.mean(found.classes == software) > 0.99
+    assert np.mean(found.classes == data.y) > 0.99
+
+
 def test_a_design_is_a_value_a_presets_name_or_a_file(digits: Graph, perceptron: Graph, tmp_path: Path) -> None:
     path = tmp_path / "empty.toml"
     path.write_text("")
