@@ -2,12 +2,11 @@
 
 import dataclasses
 import hashlib
-import json
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Any
 
 from ohmweave.blocks import (
     Activation,
@@ -37,26 +36,17 @@ from ohmweave.blocks import (
     SigmoidPair45,
     TanhPair,
     TanhPair45,
-    activations,
-    feedbacks,
-    maxima,
-    multipliers,
-    neurons,
-    opamps,
-    row_drivers,
 )
-from ohmweave.blocks.axon_hillock import AxonHillock
-from ohmweave.blocks.file_opamp import FileOpAmp
 from ohmweave.choices import ArrayChoice, CouplingChoice, SignalChoice, SpikingChoice
-from ohmweave.devices import Device, Linear, devices
+from ohmweave.devices import Device, Linear
 from ohmweave.devices.file import FileDevice
-from ohmweave.effects import ROOM, Effect, Temperature, effects
-from ohmweave.encoders import Encoder, Rate, encoders
-from ohmweave.errors import DesignError, UnitError
-from ohmweave.models import load_device, load_opamp
+from ohmweave.effects import ROOM, Effect, Temperature
+from ohmweave.encoders import Encoder, Rate
+from ohmweave.errors import DesignError
 from ohmweave.registry import nearest
-from ohmweave.schemes import Pair, Scheme, schemes
-from ohmweave.units import format_quantity, parse_quantity
+from ohmweave.schemes import Pair, Scheme
+from ohmweave.sections import EFFECTS, read_sections, write_section
+from ohmweave.units import format_quantity
 
 __all__ = ["PRESETS", "ArrayChoice", "CouplingChoice", "Design", "SignalChoice"]
 
@@ -231,11 +221,11 @@ class Design:
         lines = [f"seed = {self.seed}", ""]
         for item in dataclasses.fields(self)[1:]:
             choice = getattr(self, item.name)
-            if item.name == _EFFECTS:
+            if item.name == EFFECTS:
                 for effect in choice:
-                    lines += [f"[[{_EFFECTS}]]", *_write_section(_EFFECTS, effect)]
+                    lines += [f"[[{EFFECTS}]]", *write_section(EFFECTS, effect)]
             else:
-                lines += [f"[{item.name}]", *_write_section(item.name, choice)]
+                lines += [f"[{item.name}]", *write_section(item.name, choice)]
         return "\n".join(lines)
 
     def digest(self) -> str:
@@ -258,149 +248,12 @@ PRESETS: Mapping[str, Design] = {
 }
 
 
-_EFFECTS = "effects"
-# Parts that may stand in the user's own files.
-_LOADED: Mapping[str, Callable[[Mapping[str, Any], Path, str], object]] = {"device": load_device, "opamp": load_opamp}
-_PLAIN: Mapping[str, type[Any]] = {
-    "array": ArrayChoice,
-    "driver": Driver,
-    "signal": SignalChoice,
-    "coupling": CouplingChoice,
-    "clock": Clocking,
-    "spiking": SpikingChoice,
-}
-
-
-def _kinds() -> dict[str, dict[str, type[Any]]]:
-    parts = {"device": devices(), "scheme": schemes(), "opamp": opamps(), _EFFECTS: effects()}
-    parts |= {"neuron": neurons(), "synapse": row_drivers(), "encoding": encoders()}
-    return {**parts, "feedback": feedbacks(), "multiplier": multipliers(), "maximum": maxima(), **activations()}
-
-
-def _write_section(section: str, choice: Any) -> list[str]:
-    if isinstance(choice, FileDevice | FileOpAmp):
-        return choice.toml()
-    kind = [f'kind = "{_kind_of(section, choice)}"'] if section in _kinds() and section not in _PLAIN else []
-    hints = get_type_hints(type(choice), include_extras=True)
-    fields = [f"{f.name} = {_write_value(getattr(choice, f.name), hints[f.name])}" for f in dataclasses.fields(choice)]
-    return [*kind, *fields, ""]
-
-
-def _kind_of(section: str, choice: object) -> str:
-    for name, kind in _kinds()[section].items():
-        if kind is type(choice):
-            return name
-    raise DesignError(
-        f"{type(choice).__name__} has no name, so the design cannot be written",
-        where=section,
-        remedy="register it by an entry point, see CONTRIBUTING",
-    )
-
-
 def _read_design(table: Mapping[str, Any], where: str, folder: Path, *, spiking: bool) -> Design:
     base = PRESETS["spiking" if spiking else "default"]
-    known = {item.name for item in dataclasses.fields(Design)}
-    values: dict[str, Any] = {}
-    for key, value in table.items():
-        if key not in known:
-            raise DesignError(f"unknown key {key!r}", where=where, remedy=nearest(key, known))
-        if key == "seed":
-            values[key] = _read_value(value, int, where, key)
-        elif key == _EFFECTS:
-            values[key] = _read_effects(value, where)
-        elif key in _LOADED and isinstance(value, dict) and ("file" in value or value.get("kind") == "file"):
-            values[key] = _LOADED[key](value, folder, where)
-        else:
-            values[key] = _read_section(key, value, where, getattr(base, key))
+    values = read_sections(table, base, where, folder)
     try:
         made = replace(base, **values)
         made.check(spiking=spiking)
     except DesignError as error:
         raise DesignError(error.message, where=f"{where}: {error.where}", remedy=error.remedy) from error
     return made
-
-
-def _read_effects(tables: object, where: str) -> tuple[Any, ...]:
-    if not isinstance(tables, list):
-        raise DesignError(
-            f"expected tables [[{_EFFECTS}]], found {tables!r}", where=where, remedy=f"write [[{_EFFECTS}]]"
-        )
-    return tuple(_read_section(_EFFECTS, table, f"{where}, effect {number}") for number, table in enumerate(tables, 1))
-
-
-def _read_section(section: str, table: object, where: str, base: Any = None) -> object:
-    """A part of a chip: ``base`` with what the table says, where both are of one kind."""
-    if not isinstance(table, dict):
-        raise DesignError(f"expected a table [{section}], found {table!r}", where=where, remedy=f"write [{section}]")
-    settings = dict(table)
-    chosen = _PLAIN.get(section) or _read_kind(section, settings, where, type(base))
-    hints = get_type_hints(chosen, include_extras=True)
-    known = {item.name for item in dataclasses.fields(chosen)}
-    for key in settings:
-        if key not in known:
-            allowed = known | (set() if section in _PLAIN else {"kind"})
-            raise DesignError(f"unknown key {key!r}", where=f"{where}: [{section}]", remedy=nearest(key, allowed))
-    values = {key: _read_value(value, hints[key], where, f"{section}.{key}") for key, value in settings.items()}
-    try:
-        return replace(base, **values) if type(base) is chosen else chosen(**values)
-    except DesignError as error:
-        raise DesignError(error.message, where=f"{where}: {error.where}", remedy=error.remedy) from error
-
-
-def _read_kind(section: str, settings: dict[str, Any], where: str, default: type[Any]) -> type[Any]:
-    """The strategy that a section's ``kind`` names, which is taken out of its settings."""
-    kinds = _kinds()[section]
-    kind = settings.pop("kind", next((name for name in kinds if kinds[name] is default), None))
-    if kind is None:
-        raise DesignError(
-            "expected a kind, found none", where=f"{where}: {section}", remedy=f"known are {', '.join(sorted(kinds))}"
-        )
-    if section == "neuron" and kind == AxonHillock.kind and kind not in kinds:
-        raise DesignError(
-            f"expected a neuron that spikes by its chip's clock, found {kind!r}, which spikes when it likes",
-            where=f"{where}: {section}.kind",
-            remedy=f"known are {', '.join(sorted(kinds))}",
-        )
-    if not isinstance(kind, str) or kind not in kinds:
-        remedy = nearest(str(kind), kinds)
-        raise DesignError(f"unknown kind {kind!r}", where=f"{where}: {section}.kind", remedy=remedy)
-    return kinds[kind]
-
-
-def _read_value(value: object, hint: Any, where: str, key: str) -> Any:
-    place = f"{where}: {key}"
-    if get_origin(hint) is Annotated:
-        kind, unit = get_args(hint)
-        if get_origin(kind) is tuple:
-            if not isinstance(value, list):
-                raise DesignError(f"expected a list of quantities in {unit.symbol}, found {value!r}", where=place)
-            single = Annotated[float, unit]
-            return tuple(_read_value(item, single, where, f"{key}[{k}]") for k, item in enumerate(value))
-        if isinstance(value, bool) or not isinstance(value, str | int | float):
-            raise DesignError(f"expected a quantity in {unit.symbol}, found {value!r}", where=place)
-        try:
-            return parse_quantity(str(value), unit.symbol)
-        except UnitError as error:
-            raise UnitError(error.message, where=place, remedy=error.remedy) from error
-    if hint is bool and isinstance(value, bool):
-        return value
-    if hint is float and isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300:
-        return float(value)
-    if hint is int and isinstance(value, int) and not isinstance(value, bool):
-        return value
-    if hint is str and isinstance(value, str):
-        return value
-    raise DesignError(f"expected {_WORDS.get(hint, 'a text')}, found {value!r}", where=place, remedy="mend the value")
-
-
-_WORDS = {int: "a whole number", float: "a finite number"}
-
-
-def _write_value(value: Any, hint: Any) -> str:
-    if get_origin(hint) is Annotated:
-        symbol = get_args(hint)[1].symbol
-        if isinstance(value, tuple):
-            return f"[{', '.join(json.dumps(format_quantity(item, symbol)) for item in value)}]"
-        return f'"{format_quantity(value, symbol)}"'
-    # A TOML basic string, and TOML's words for booleans, are JSON's.
-    return json.dumps(value) if isinstance(value, str | bool) else repr(value)

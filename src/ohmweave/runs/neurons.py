@@ -9,7 +9,8 @@ from ohmweave.blocks import Clocking, neurons
 from ohmweave.blocks.characterize_neuron import characterize_neuron
 from ohmweave.blocks.clocked_lif_45 import ClockedLif45
 from ohmweave.blocks.lif_45_figures import LifFigures
-from ohmweave.errors import DesignError, UserError
+from ohmweave.errors import DesignError
+from ohmweave.runs.measured import keep, told
 from ohmweave.simulate.ngspice import NgspiceSimulator
 
 __all__ = ["CharacterizedNeuron", "characterize_known_neuron"]
@@ -55,9 +56,7 @@ class CharacterizedNeuron:
             "neuron": self.name,
             "file": str(self.file),
             "transistors": self.figures.transistors,
-            "figures": {name: value for name, value, _, _ in self.rows()},
-            "units": {name: unit for name, _, unit, _ in self.rows()},
-            "benches": _BENCHES,
+            **told(self.figures, _BENCHES),
             "table": {"currents": len(self.figures.currents), "voltages": len(self.figures.volts)},
             "circuit": self.figures.circuit,
             "engine": self.engine,
@@ -88,10 +87,5 @@ def characterize_known_neuron(
         )
     engine, file = NgspiceSimulator(**(options or {})), output or Path(f"{name}.characterized.json")
     figures = characterize_neuron(neuron, Clocking(), engine)
-    try:
-        figures.save(file)
-    except OSError as error:
-        raise UserError(
-            f"cannot be written ({error.strerror})", where=str(file), remedy="choose a place that can"
-        ) from error
+    keep(figures, file)
     return CharacterizedNeuron(name, figures, file, f"{engine.name} {engine.version()}")

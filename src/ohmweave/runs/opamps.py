@@ -10,9 +10,10 @@ from ohmweave.blocks.characterize import characterize_cells, characterize_opamp
 from ohmweave.blocks.figures import BENCHES, OpAmpFigures
 from ohmweave.blocks.file_opamp import opamp_circuit
 from ohmweave.blocks.protocols import OpAmp
-from ohmweave.errors import DesignError, NetlistError, SimulationError, UserError
+from ohmweave.errors import DesignError, NetlistError, SimulationError
 from ohmweave.models import load_opamp_library, opamp_path, read_opamp_choice
 from ohmweave.registry import nearest
+from ohmweave.runs.measured import keep, told
 from ohmweave.simulate.ngspice import NgspiceSimulator
 
 __all__ = ["CharacterizedOpAmp", "characterize_known", "characterize_opamp_file", "measure"]
@@ -46,9 +47,7 @@ class CharacterizedOpAmp:
         return {
             "opamp": self.name,
             "file": str(self.file),
-            "figures": {name: value for name, value, _, _ in self.rows()},
-            "units": {name: unit for name, _, unit, _ in self.rows()},
-            "benches": BENCHES,
+            **told(self.figures, BENCHES),
             "supplies": list(curves.supplies),
             "points": {name: len(getattr(curves, name)) for name in _POINTS},
             "circuit": self.figures.circuit,
@@ -144,10 +143,5 @@ def measure(name: str, opamp: OpAmp, file: Path, options: Mapping[str, Any] | No
 
 
 def _written(name: str, figures: OpAmpFigures, file: Path, engine: NgspiceSimulator) -> CharacterizedOpAmp:
-    try:
-        figures.save(file)
-    except OSError as error:
-        raise UserError(
-            f"cannot be written ({error.strerror})", where=str(file), remedy="choose a place that can"
-        ) from error
+    keep(figures, file)
     return CharacterizedOpAmp(name, figures, file, f"{engine.name} {engine.version()}")
