@@ -61,8 +61,31 @@ def test_parts_that_a_spiking_chip_has_not_are_in_nobodys_way() -> None:
     assert isinstance(Design.parse(text, spiking=True).opamp, TwoStage45)
     with pytest.raises(DesignError, match=r"^d.toml: signal: expected v_read and v_out below the op-amp's swing"):
         Design.parse(text, "d.toml")
-    with pytest.raises(DesignError, match="where the neuron's transistors were measured, found 350 K"):
-        Design.parse('[neuron]\nkind = "clocked_lif_45"\n' + room, spiking=True)
+
+
+@pytest.mark.parametrize(
+    ("section", "kind", "told"),
+    [
+        (
+            "neuron",
+            "clocked_lif_45",
+            'neuron\'s transistors were measured, found 350 K; choose neuron.kind = "clocked_lif"',
+        ),
+        (
+            "synapse",
+            "pulse_driver_45",
+            "row driver's transistors were measured, found 350 K; "
+            'choose synapse.kind = "ideal", with the r_source it has there',
+        ),
+    ],
+)
+def test_transistors_of_a_spiking_chip_are_for_one_temperature(section: str, kind: str, told: str) -> None:
+    """And are in nobody's way where the network does not spike."""
+    text = f'[{section}]\nkind = "{kind}"\n[[effects]]\nkind = "temperature"\nt = "350 K"\n'
+    with pytest.raises(DesignError) as refused:
+        Design.parse(text, "d.toml", spiking=True)
+    assert str(refused.value) == f"d.toml: effects.temperature.t: expected 300.15 K, where the {told}"
+    assert Design.parse(text).effects
 
 
 def test_units_are_read_to_si() -> None:
@@ -137,14 +160,6 @@ MESSAGES = {
     '[sigmoid]\nkind = "transistors_45"\n[[effects]]\nkind = "temperature"\nt = "250 K"': (
         "d.toml: effects.temperature.t: expected 300.15 K, where the sigmoid's transistors were measured, "
         'found 250 K; choose sigmoid.kind = "differential_pair", with the pair_voltage it has there'
-    ),
-    '[neuron]\nkind = "clocked_lif_45"\n[[effects]]\nkind = "temperature"\nt = "350 K"': (
-        "d.toml: effects.temperature.t: expected 300.15 K, where the neuron's transistors were measured, "
-        'found 350 K; choose neuron.kind = "clocked_lif"'
-    ),
-    '[synapse]\nkind = "pulse_driver_45"\n[[effects]]\nkind = "temperature"\nt = "350 K"': (
-        "d.toml: effects.temperature.t: expected 300.15 K, where the row driver's transistors were measured, "
-        'found 350 K; choose synapse.kind = "ideal", with the r_source it has there'
     ),
     '[neuron]\nkind = "axon_hillock"': (
         "d.toml: neuron.kind: expected a neuron that spikes by its chip's clock, found 'axon_hillock', which spikes "

@@ -20,7 +20,7 @@ from ohmweave.errors import BuildError, DataError, DesignError, ModelError, Simu
 from ohmweave.frontend import Data, write_nir
 from ohmweave.graph import Graph, Input, Linear, Node
 from ohmweave.ops import LeakyIntegrateFire
-from ohmweave.report import render_spiking
+from ohmweave.report import SpikeCheck, render_spiking
 from ohmweave.report.quantities import quantity
 from ohmweave.spiking import SpikingChip
 from ohmweave.spiking.costs import energy_scope, stage_energies
@@ -201,9 +201,40 @@ def test_the_page_says_why_the_other_microarchitecture_is_missing(chip: SpikingC
     assert none in render_spiking(chip.plan, replace(evidence, beside=None), None)
 
 
+def shared(rows: list[tuple[str, ...]]) -> tuple[str, ...]:
+    """The row of the chip's energy for each synaptic event."""
+    return next(row for row in rows if row and row[0] == "rows and routing over synaptic events")
+
+
 def test_a_chip_without_a_spike_has_a_page(chip: SpikingChip, build: Path) -> None:
     silent = replace(runs.simulate(build, DATA).evidence, joules={"rows of s0": 0.0}, counts=(0.0, 0.0))
-    assert ("rows of s0", "0 J", "0.00 %") in table_rows(render_spiking(chip.plan, silent, None))
+    rows = table_rows(render_spiking(chip.plan, silent, None))
+    assert ("rows of s0", "0 J", "0.00 %") in rows
+    assert "–" in shared(rows)
+
+
+def test_few_spikes_are_counted_as_they_are(chip: SpikingChip, build: Path) -> None:
+    """Less than one a sample, in the mean."""
+    rare = replace(runs.simulate(build, DATA).evidence, joules={"rows of s0": 4e-12}, counts=(0.25, 0.5))
+    rows = table_rows(render_spiking(chip.plan, rare, None))
+    assert "8 pJ" in shared(rows)
+
+
+def test_what_a_simulator_had_to_do_is_told_with_its_answer(chip: SpikingChip, build: Path, ngspice: str) -> None:
+    done = runs.verify(build, DATA, samples=1, options={"executable": ngspice})
+    assert isinstance(done, runs.SpikesVerified)
+    assert done.summary()["remarks"] == list(done.check.remarks)
+    told = replace(done.check, remarks=("attofarads at every node",))
+    told.save(build / "told", "verified", "digest")
+    again = SpikeCheck.load(build / "told", "verified", "digest")
+    assert again.remarks == ("attofarads at every node",)
+    evidence = runs.simulate(build, DATA).evidence
+    assert "With attofarads at every node." in render_spiking(chip.plan, evidence, again)
+
+
+def test_an_ngspice_run_has_no_counts_that_nobody_made(build: Path, ngspice: str) -> None:
+    found = runs.simulate(build, DATA, engine="ngspice", limit=1, options={"executable": ngspice}).summary()
+    assert found["spikes_each"] is found["synaptic_events_each"] is None
 
 
 def test_compile_tells_arrays_wires_and_drivers_of_each_stage(

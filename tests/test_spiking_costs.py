@@ -67,9 +67,10 @@ def test_tiles_of_one_size_are_used_in_part_and_spikes_hop_between_them() -> Non
     assert together((first, second)).arrays == 6
 
 
-def test_no_wires_have_no_segments() -> None:
-    plan = plan_spiking(network(), replace(LAYER, array=ArrayChoice(r_row=0.0, r_col=0.0)))
-    assert together(layouts(plan)).segments == 0
+@pytest.mark.parametrize(("r_row", "r_col", "sides"), [(0.0, 0.0, 0), (1.0, 0.0, 1), (0.0, 1.0, 1), (1.0, 1.0, 2)])
+def test_lines_without_resistance_have_no_segments(r_row: float, r_col: float, sides: int) -> None:
+    plan = plan_spiking(network(), replace(LAYER, array=ArrayChoice(r_row=r_row, r_col=r_col)))
+    assert together(layouts(plan)).segments == sides * sum(t.g.size for stage in plan.stages for t in stage.tiles)
 
 
 @pytest.mark.parametrize("recurrent", [False, True])

@@ -19,7 +19,7 @@ from ohmweave.frontend import load_data, write_nir
 from ohmweave.graph import Graph, Input, Linear, Node
 from ohmweave.ops import LeakyIntegrateFire
 from ohmweave.spiking import SpikingChip
-from ohmweave.temporal import decide, run
+from ohmweave.temporal import decide, run, trace
 
 CommandLine = Callable[..., SimpleNamespace]
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -45,7 +45,7 @@ def spiking(graph: Graph, design: Design | Path | str) -> SpikingChip:
 
 
 @pytest.mark.parametrize("kind", ["layer", "crossbar"])
-def test_one_line_chooses_the_microarchitecture_and_keeps_the_accuracy(
+def test_one_line_chooses_the_microarchitecture_and_keeps_what_spares_wires(
     digits: Graph, kind: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "one.toml"
@@ -54,9 +54,12 @@ def test_one_line_chooses_the_microarchitecture_and_keeps_the_accuracy(
     assert chip.plan.design == replace(Design.preset("spiking"), spiking=SpikingChoice(kind))
     data = load_data("digits", "test")
     trains = chip.plan.encode(data.x)
-    circuit, software = chip.simulate(trains, membranes=False).classes, decide(run(digits, trains))
-    assert len(data.x) == 360
-    assert abs(np.mean(circuit == data.y) - np.mean(software == data.y)) <= 0.01
+    software = trace(digits, trains, ["lif1"]).values["lif1"]
+    plain = spiking(digits, replace(Design(), spiking=SpikingChoice(kind)))
+    differing, not_spared = (
+        int((each.simulate(trains, membranes=False).spikes["s0"] != software).sum()) for each in (chip, plain)
+    )
+    assert 0 < differing < 0.3 * not_spared
 
 
 @pytest.mark.parametrize("kind", ["layer", "crossbar"])
@@ -81,8 +84,10 @@ def test_a_design_is_a_value_a_presets_name_or_a_file(digits: Graph, perceptron:
         assert weave(perceptron, chosen, calibration=np.eye(3)).plan.design == Design.default()
     # What is given whole is taken as it is.
     assert spiking(digits, Design()).plan.design == Design()
-    with pytest.raises(DesignError, match=r"^loosy: cannot be read \("):
+    with pytest.raises(DesignError, match=r"^design: expected a preset or a TOML file, found neither: 'loosy'; did"):
         weave(digits, "loosy")
+    with pytest.raises(DesignError, match=r"^design: expected a Design, a preset's name or a TOML file, found dict"):
+        weave(digits, {})  # type: ignore[arg-type]
 
 
 UNUSED = """
@@ -182,3 +187,14 @@ def test_samples_may_still_tell_a_module_their_shape() -> None:
     layers = (torch.nn.Conv2d(1, 2, 3), snn.Leaky(0.9, init_hidden=True))
     chip = weave(torch.nn.Sequential(*layers).eval(), calibration=np.zeros((2, 1, 4, 5)))
     assert chip.plan.graph.input_shape == (1, 4, 5)
+
+
+def test_modules_that_do_not_begin_with_linear_take_samples_for_their_shape() -> None:
+    snn = pytest.importorskip("snntorch", reason="snnTorch is not here")
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    leaky = snn.Leaky(0.9, init_hidden=True)
+    flat = torch.nn.Sequential(torch.nn.BatchNorm1d(6), torch.nn.Linear(6, 5), leaky).eval()
+    assert weave(flat, calibration=np.zeros((2, 6))).plan.graph.input_shape == (6,)
+    with pytest.raises(DataError, match="expected no calibration data"):
+        weave(torch.nn.Sequential(*list(flat)[1:]).eval(), calibration=np.zeros((2, 6)))

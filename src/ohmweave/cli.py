@@ -18,14 +18,14 @@ from rich.table import Table
 
 from ohmweave import archive, runs
 from ohmweave.compile import compile as weave
+from ohmweave.compile import require_known
 from ohmweave.demo.story import run as run_demo
 from ohmweave.design import PRESETS
-from ohmweave.errors import DesignError, OhmweaveError, UserError
+from ohmweave.errors import OhmweaveError, UserError
 from ohmweave.frontend import load_data, read_nir
 from ohmweave.graph import Graph
 from ohmweave.netlist import DIALECTS
 from ohmweave.netlist import dialect as find_dialect
-from ohmweave.registry import nearest
 from ohmweave.simulate import SIMULATORS, Precision, Progress, compilers, detect
 from ohmweave.spiking import SpikingChip
 from ohmweave.units import format_quantity
@@ -90,14 +90,15 @@ def compile_(
     output: Annotated[Path, typer.Option("--output", "-o", help="build directory to make")],
     calibrate: Annotated[
         str | None,
-        typer.Option(help="data that sets the scales, as for --data; its training split; spiking networks take none"),
+        typer.Option(help="data that sets the scales, as for --data; its training split; spiking ones take none"),
     ] = None,
     design: Annotated[str | None, typer.Option(help=f"TOML file, or a preset: {', '.join(PRESETS)}")] = None,
     weights: Annotated[Path | None, typer.Option(help="safetensors file for a factory")] = None,
     as_json: Json = False,
 ) -> None:
     """Weave a network into a circuit: plan, netlist and all, in a build directory."""
-    _require_known(design)
+    if design is not None:
+        require_known(design, "--design")
     data = None if calibrate is None else load_data(calibrate, "train").x
     network, remarks = _network(model, weights)
     made = runs.Compiled(weave(network, design, calibration=data, weights=weights), output, remarks)
@@ -274,15 +275,6 @@ def _network(model: str, weights: Path | None) -> tuple[str | Graph, tuple[str, 
 
 def _written(dialect: str, paths: list[str], devices: int, begun: float) -> dict[str, Any]:
     return {"dialect": dialect, "files": paths, "devices": devices, "seconds": time.perf_counter() - begun}
-
-
-def _require_known(design: str | None) -> None:
-    """A misspelt preset is told before data and network are read; how a file is read depends on the network."""
-    if design is None or design in PRESETS or Path(design).exists():
-        return
-    if Path(design).name == design and not Path(design).suffix:
-        words, remedy = f"found neither: {design!r}", f"{nearest(design, PRESETS)} (or give a file that exists)"
-        raise DesignError(f"expected a preset or a TOML file, {words}", where="--design", remedy=remedy)
 
 
 @contextmanager

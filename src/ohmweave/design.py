@@ -142,9 +142,9 @@ class Design:
             for section in ("tanh", "sigmoid")
             if isinstance(getattr(self, section), TanhPair45 | SigmoidPair45) and not spiking
         ]
-        if isinstance(self.neuron, ClockedLif45):
+        if isinstance(self.neuron, ClockedLif45) and spiking:
             measured.append(("neuron", 'neuron.kind = "clocked_lif"'))
-        if isinstance(self.synapse, PulseDriver45):
+        if isinstance(self.synapse, PulseDriver45) and spiking:
             measured.append(("row driver", 'synapse.kind = "ideal", with the r_source it has there'))
         for effect in self.effects:
             if isinstance(effect, Temperature) and effect.t != ROOM and measured:

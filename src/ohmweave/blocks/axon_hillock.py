@@ -127,7 +127,7 @@ class AxonHillock:
 
         Args:
             beta: what is left of a membrane after a step; above 0, at most 1 for no leak.
-            threshold: theta, in units of the network.
+            threshold: theta, in units of the network; sizes do not depend on it, currents do (:meth:`amps`).
             step: dt, s.
             c_feedback: C_f, F, which scales every current.
             jump: V_j, V.
@@ -186,7 +186,13 @@ class AxonHillock:
             value: x, in units of the network.
             threshold: theta, in units of the network.
             step: dt, s.
+
+        Raises:
+            DesignError: an input, a threshold or a step that is not positive.
         """
+        require("neuron.value", value, "units of the network", "1", zero=True)
+        require("neuron.threshold", threshold, "units of the network", "1")
+        require("neuron.step", step, "s", "1 us")
         return value * self.charge / (threshold * step)
 
     def leaving(self, volts: Array) -> Array:
@@ -247,8 +253,9 @@ class AxonHillock:
             seconds: how long, at least 0 s.
 
         Raises:
-            DesignError: a membrane outside of these.
+            DesignError: a membrane or a time outside of these.
         """
+        require("neuron.seconds", seconds, "s", "1 us", zero=True)
         if not V_SS <= volts <= _WATCHED:
             raise DesignError(
                 f"expected a membrane from {V_SS:g} V to {_WATCHED:g} V, found {volts:g} V",

@@ -23,7 +23,7 @@ _RETRY_VERIFY = "run ohmweave verify again"
 _FACTS = ("engine", "engine_version", "data", "samples", "steps", "seconds", "remarks", "key")
 _CHECK_FACTS = (
     *("engine", "version", "samples", "seconds", "native_seconds"),
-    *("tolerance", "membrane_tolerance", "netlist", "margin"),
+    *("tolerance", "membrane_tolerance", "netlist", "margin", "remarks"),
 )
 
 
@@ -158,6 +158,7 @@ class SpikeCheck:
         membrane_tolerance: median distance of the membranes that is allowed, thresholds.
         margin: smallest distance of a spike's voltage from the middle of the levels in SPICE, V.
         netlist: SHA-256 of the netlist that was run.
+        remarks: of the SPICE engine, what it had to do for its answers.
     """
 
     engine: str
@@ -170,6 +171,7 @@ class SpikeCheck:
     membrane_tolerance: float
     margin: float
     netlist: str = ""
+    remarks: tuple[str, ...] = ()
 
     @cached_property
     def agreement(self) -> dict[str, TrainAgreement]:
@@ -213,6 +215,7 @@ class SpikeCheck:
 
         def make(facts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> SpikeCheck:
             stages = {stage: Trains.unpack(stage, arrays) for stage in facts["stages"]}
-            return SpikeCheck(stages=stages, **{name: facts[name] for name in _CHECK_FACTS})
+            found = {name: facts[name] for name in _CHECK_FACTS}
+            return SpikeCheck(stages=stages, **{**found, "remarks": tuple(found["remarks"])})
 
         return load_result(directory / f"{stem}.json", "spike check", digest, make, _RETRY_VERIFY)

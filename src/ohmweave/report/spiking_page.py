@@ -1,5 +1,6 @@
 """The page about a spiking chip: results into its template."""
 
+import math
 from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
@@ -167,6 +168,7 @@ def _check(check: SpikeCheck) -> dict[str, Any]:
         "engine": f"{check.engine} {check.version}",
         "samples": plural(check.samples, "sample"),
         "margin": quantity(check.margin, "V"),
+        "remarks": check.remarks,
         "tolerance": percent(check.tolerance),
         "seconds": quantity(check.seconds / check.samples, "s"),
         "faster": f"{check.seconds / max(check.native_seconds, 1e-9):,.0f}",
@@ -182,7 +184,10 @@ def _energy(plan: SpikingPlan, e: SpikeEvidence) -> dict[str, Any] | None:
     return {
         "rows": [(part, quantity(joules, "J"), percent(joules / (total or 1.0))) for part, joules in e.joules.items()],
         "total": quantity(total, "J"),
-        "each": [(what, who, quantity(joules, "J"), remark) for what, who, joules, remark in _each(plan, e)],
+        "each": [
+            (what, who, "–" if math.isnan(joules) else quantity(joules, "J"), remark)
+            for what, who, joules, remark in _each(plan, e)
+        ],
         "scope": energy_scope(plan.design),
         "samples": plural(e.energy_samples, "sample"),
     }
@@ -190,7 +195,9 @@ def _energy(plan: SpikingPlan, e: SpikeEvidence) -> dict[str, Any] | None:
 
 def _each(plan: SpikingPlan, e: SpikeEvidence) -> list[tuple[str, str, float, str]]:
     """What, of which chip, J, and a remark: totals alone are like what was published, and parts of them say so."""
-    total, neuron, spikes, events = sum(e.joules.values()), plan.design.neuron, *(max(each, 1.0) for each in e.counts)
+    total, neuron = sum(e.joules.values()), plan.design.neuron
+    # Where nothing spiked there is nothing to share among.
+    spikes, events = (each or math.nan for each in e.counts)
     neurons = sum(joules for part, joules in e.joules.items() if part.startswith("neurons"))
     who, what, arrays = "this chip", "rows and routing over synaptic events", (total - neurons) / events
     if not isinstance(neuron, Consumer):

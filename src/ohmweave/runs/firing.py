@@ -58,8 +58,8 @@ class SpikesSimulated:
             "energy_j": dict(e.joules) or None,
             "energy_of": energy_scope(self.chip.plan.design) if e.joules else None,
             "energy_samples": e.energy_samples,
-            "spikes_each": e.counts[0],
-            "synaptic_events_each": e.counts[1],
+            "spikes_each": e.counts[0] if e.energy_samples else None,
+            "synaptic_events_each": e.counts[1] if e.energy_samples else None,
             "other_microarchitecture": None if e.beside is None else e.beside.summary(),
             "seconds": e.seconds,
             "remarks": list(e.remarks),
@@ -111,6 +111,7 @@ class SpikesVerified:
             "decision_agreement": float(np.mean(decide(last.spikes) == decide(last.expected))),
             "margin_v": check.margin,
             "ok": self.ok,
+            "remarks": list(check.remarks),
             "seconds": {"engine": check.seconds, "native": check.native_seconds},
         }
 
@@ -196,7 +197,10 @@ def _taken(chip: SpikingChip, trains: Array, run: SpikingRun, progress: Progress
     joules = _joules(chip, few)
     if progress is not None:
         progress("the other microarchitecture", 0, 1)
-    return _Taken(joules, len(few), counts, counterpart(chip.plan, few))
+    beside = counterpart(chip.plan, few)
+    if progress is not None:
+        progress("the other microarchitecture", 1, 1)
+    return _Taken(joules, len(few), counts, beside)
 
 
 def _joules(chip: SpikingChip, trains: Array) -> dict[str, float]:
@@ -289,4 +293,5 @@ def _compared(other: SpikingRun, native: SpikingRun, tolerance: float, netlist: 
         membrane_tolerance=other.plan.design.neuron.membrane_tolerance,
         margin=other.margin,
         netlist=netlist,
+        remarks=other.remarks,
     )

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from ohmweave.errors import UserError
 
-__all__ = ["Figures", "keep", "told"]
+__all__ = ["Figures", "keep", "require_folder", "told"]
 
 
 class Figures(Protocol):
@@ -19,6 +19,20 @@ class Figures(Protocol):
     def save(self, path: Path) -> None:
         """Write them, whole or not at all."""
         ...
+
+
+def require_folder(file: Path) -> None:
+    """Refuse a file in a folder that is not there, before minutes of SPICE.
+
+    Raises:
+        UserError: no such folder.
+    """
+    if not file.parent.is_dir():
+        raise UserError(
+            f"expected a folder to write to, found no {str(file.parent)!r}",
+            where=str(file),
+            remedy="choose a place that is there",
+        )
 
 
 def keep(figures: Figures, file: Path) -> None:

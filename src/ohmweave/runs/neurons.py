@@ -10,7 +10,7 @@ from ohmweave.blocks.characterize_neuron import characterize_neuron
 from ohmweave.blocks.clocked_lif_45 import ClockedLif45
 from ohmweave.blocks.lif_45_figures import LifFigures
 from ohmweave.errors import DesignError
-from ohmweave.runs.measured import keep, told
+from ohmweave.runs.measured import keep, require_folder, told
 from ohmweave.simulate.ngspice import NgspiceSimulator
 
 __all__ = ["CharacterizedNeuron", "characterize_known_neuron"]
@@ -86,6 +86,7 @@ def characterize_known_neuron(
             remedy='try "clocked_lif_45"',
         )
     engine, file = NgspiceSimulator(**(options or {})), output or Path(f"{name}.characterized.json")
+    require_folder(file)
     figures = characterize_neuron(neuron, Clocking(), engine)
     keep(figures, file)
     return CharacterizedNeuron(name, figures, file, f"{engine.name} {engine.version()}")

@@ -13,7 +13,7 @@ from ohmweave.blocks.protocols import OpAmp
 from ohmweave.errors import DesignError, NetlistError, SimulationError
 from ohmweave.models import load_opamp_library, opamp_path, read_opamp_choice
 from ohmweave.registry import nearest
-from ohmweave.runs.measured import keep, told
+from ohmweave.runs.measured import keep, require_folder, told
 from ohmweave.simulate.ngspice import NgspiceSimulator
 
 __all__ = ["CharacterizedOpAmp", "characterize_known", "characterize_opamp_file", "measure"]
@@ -138,6 +138,7 @@ def measure(name: str, opamp: OpAmp, file: Path, options: Mapping[str, Any] | No
             where="characterize",
             remedy=f"known are {', '.join(known)}",
         )
+    require_folder(file)
     engine = NgspiceSimulator(**(options or {}))
     return _written(name, characterize_opamp(opamp, engine), file, engine)
 

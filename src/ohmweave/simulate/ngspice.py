@@ -202,7 +202,8 @@ class NgspiceSimulator:
 
     def _simulate(self, folder: Path, bench: _Asked, *, clocked: bool = False) -> tuple[str, tuple[str, ...]]:
         """Run the deck; its log, and what had to be done to a clocked circuit."""
-        log, failure = self._once(folder, bench)
+        begun = time.perf_counter()
+        log, failure = self._once(folder, bench, self.time_limit)
         if failure is None:
             return log, ()
         if not clocked or not _TOO_SMALL.search(log):
@@ -210,14 +211,14 @@ class NgspiceSimulator:
         deck = folder / "deck.cir"
         text = deck.read_text(encoding="ascii")
         deck.write_text(text.replace("\n.options ", f"\n.options cshunt={_SHUNT:g} ", 1), encoding="ascii")
-        log, failure = self._once(folder, bench)
+        log, failure = self._once(folder, bench, max(0.0, self.time_limit - (time.perf_counter() - begun)))
         if failure is not None:
             raise failure
         return log, (_SHUNTED,)
 
-    def _once(self, folder: Path, bench: _Asked) -> tuple[str, SimulationError | None]:
+    def _once(self, folder: Path, bench: _Asked, limit: float) -> tuple[str, SimulationError | None]:
         where = self._where(bench)
-        code, log = self._program((self.executable, "-b", "-r", "out.raw", "deck.cir"), folder, self.time_limit, where)
+        code, log = self._program((self.executable, "-b", "-r", "out.raw", "deck.cir"), folder, limit, where)
         # The title is echoed and may hold any word.
         lines = [line for line in log.splitlines() if not line.startswith("Circuit:")]
         bad = next((line.strip() for line in lines if _BAD_WORDS.search(line.strip())), None)

@@ -47,6 +47,7 @@ class SpikingRun:
         version: its version.
         seconds: wall time, s.
         margin: smallest distance of a spike's voltage from the middle of the logic levels in SPICE, V.
+        remarks: of the simulator, what it had to do for its answers.
     """
 
     plan: SpikingPlan
@@ -57,6 +58,7 @@ class SpikingRun:
     version: str
     seconds: float
     margin: float
+    remarks: tuple[str, ...] = ()
 
     @property
     def output(self) -> Array:
@@ -77,11 +79,13 @@ class _Answer:
         batches: of some samples each, stage by stage.
         version: of the engine.
         margin: smallest distance of a spike's voltage from the middle of the logic levels, V.
+        remarks: of the engine.
     """
 
     batches: Sequence[tuple[StageTrains, ...]]
     version: str
     margin: float
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,12 +187,13 @@ class SpikingChip:
         return SpikingRun(
             self.plan,
             self._joined(answer, "spikes"),
-            self._joined(answer, "membranes") if membranes or engine != "native" else {},
+            self._joined(answer, "membranes") if membranes else {},
             self._joined(answer, "joules") if energy else {},
             engine,
             answer.version,
             time.perf_counter() - begun,
             answer.margin,
+            answer.remarks,
         )
 
     def _in_spice(self, trains: NDArray[Any], simulator: NgspiceSimulator, progress: Progress | None) -> "_Answer":
@@ -199,7 +204,8 @@ class SpikingChip:
             if progress is not None:
                 progress("samples", done, len(trains))
         batches = [each.stages for each in readings]
-        return _Answer(batches, simulator.version(), min(each.margin for each in readings))
+        remarks = tuple(sorted({remark for each in readings for remark in each.remarks}))
+        return _Answer(batches, simulator.version(), min(each.margin for each in readings), remarks)
 
     def _joined(self, answer: "_Answer", what: str) -> dict[str, Array]:
         """One quantity of all samples, stage by stage."""

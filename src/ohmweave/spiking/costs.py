@@ -81,7 +81,7 @@ def _layout(plan: SpikingPlan, index: int) -> Layout:
         len(stage.tiles) * choice.rows * choice.cols if plan.design.spiking.tiled else used,
         stage.outputs,
         drivers,
-        2 * used if choice.r_row or choice.r_col else 0,
+        used * ((choice.r_row > 0.0) + (choice.r_col > 0.0)),
         sum(int(each.sum()) for each in far),
         max(int(each.max(initial=0)) for each in far),
     )

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ohmweave.errors import DesignError
+from ohmweave.errors import OhmweaveError
 from ohmweave.spiking.chip import SpikingChip
 from ohmweave.spiking.costs import Layout, energies, layouts, together
 from ohmweave.spiking.mapping import plan_spiking
@@ -79,7 +79,7 @@ def counterpart(plan: SpikingPlan, trains: Array, most: int = _MOST_CROSSINGS) -
         if plan.design.device.cell() is not None:
             return Counterpart(kind, layout, left_out="energies of nonlinear devices take too long in passing")
         found = energies(SpikingChip(other), trains)
-    except DesignError as error:
+    except OhmweaveError as error:
         return Counterpart(kind, layout, left_out=f"this design will not do there: {error}")
     return Counterpart(kind, layout, {part: float(each.mean()) for part, each in found.items()})
 

@@ -1,4 +1,4 @@
-"""Choices of a design that a spiking chip has no use for: told, never taken without a word."""
+"""Choices of a design that a spiking chip has no use for, which are told."""
 
 from collections.abc import Iterator
 

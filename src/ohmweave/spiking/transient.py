@@ -27,10 +27,12 @@ class Reading:
     Args:
         stages: spikes and membranes of each stage for the one sample, in the network's own steps.
         margin: smallest distance of a spike's voltage from 0 V, V: of levels of +-0.55 V, how well they are decided.
+        remarks: of the simulator.
     """
 
     stages: tuple[StageTrains, ...]
     margin: float
+    remarks: tuple[str, ...] = ()
 
 
 def transient(plan: SpikingPlan, cell: Cell, train: Array, widths: Array) -> Transient:
@@ -82,7 +84,7 @@ def read(plan: SpikingPlan, traces: Traces, steps: int) -> Reading:
         spikes = (levels[when, plan.neurons + mine.start : plan.neurons + mine.stop] > 0.0).astype(np.float64)
         stages.append(StageTrains(spikes[None], membranes[when, mine][None], np.empty(0)))
         left = mine.stop
-    return Reading(tuple(stages), float(np.abs(levels[:, plan.neurons :]).min()))
+    return Reading(tuple(stages), float(np.abs(levels[:, plan.neurons :]).min()), traces.remarks)
 
 
 def _at(traces: Traces, times: Array) -> Array:
