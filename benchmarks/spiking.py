@@ -49,8 +49,8 @@ SPICE_LIMIT = 3600.0
 SLOWER, QUICKER, POINTS = 5.0, 1000.0, 1.0
 # Thresholds; as the contract tests have it.
 AGREEMENT = 1e-3
-# Of spikes in a whole test set: 10 mohm take 1e-4 of the current of rows with hundreds of devices, and a membrane in some
-# tens of thousands comes that close to its threshold.
+# Of spikes in a whole test set: 10 mohm take 1e-4 of the current of rows with hundreds of devices, and a membrane in
+# some tens of thousands comes that close to its threshold.
 UNLIKE = 1e-4
 PEER = "snnTorch, float32"
 
@@ -255,7 +255,8 @@ def _ideal(kind: str, graph: Graph, trains: NDArray[Any], checked: int) -> Itera
     count = len(trains) * trains.shape[1] * chip.plan.neurons
     yield (
         f"{_word(wrong <= UNLIKE * count)}: ideal parts, {kind}, {len(trains):,} images: {wrong} of {count:,} spikes "
-        f"differ from software's (a share of {UNLIKE:g} promised), {right:,} of {len(trains):,} decisions are software's"
+        f"differ from software's (a share of {UNLIKE:g} promised), {right:,} of {len(trains):,} decisions are "
+        "software's"
     )
     if checked:
         yield _ideal_spice(kind, chip, trains[:checked])
