@@ -600,6 +600,10 @@ WRONG: Mapping[str, tuple[dict[str, Any], list[tuple[str, str]], dict[str, Any],
         parts(), STRAIGHT, {"reset": 3},
         ": node 'lif': expected a reset in words in the metadata, found 3; try \"zero\"",
     ),
+    "numbers for a reset": (
+        parts(), STRAIGHT, {"reset": np.ones(2)},
+        ": node 'lif': expected a reset in words in the metadata, found [1.0, 1.0]; try \"zero\"",
+    ),
 }  # fmt: skip
 
 

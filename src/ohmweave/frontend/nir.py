@@ -132,7 +132,7 @@ class _Reader:
         if any("reset" not in {**data, **node.metadata} for node in self.net.nodes.values() if node.kind in NEURONS):
             self._remark("states no reset; reset to zero at once assumed, as the NIR specification has it")
         if any(
-            told.get("reset") == "subtract" and "reset_delay" not in told
+            str(told.get("reset")) == "subtract" and "reset_delay" not in told
             for told in ({**data, **node.metadata} for node in self.net.nodes.values() if node.kind in NEURONS)
         ):
             self._remark(
