@@ -138,12 +138,27 @@ def test_a_mistaken_command_is_told(arguments: tuple[str, ...], ohmweave: Comman
     assert not list(desk.iterdir())
 
 
-def test_a_place_that_cannot_be_written_is_told(ngspice: str, ohmweave: CommandLine, desk: Path) -> None:
-    done = ohmweave("characterize", "two_stage_45", "-o", "none/x.json", "--json")
+@pytest.mark.parametrize("kind", ["two_stage_45", "clocked_lif_45"])
+def test_a_folder_that_is_not_there_is_told_before_anything_is_measured(
+    kind: str, ohmweave: CommandLine, desk: Path
+) -> None:
+    done = ohmweave("characterize", kind, "-o", "none/x.json", "--json")
     assert done.code == 2
     assert json.loads(done.out)["error"] == {
         "kind": "UserError",
         "where": "none/x.json",
-        "message": "cannot be written (No such file or directory)",
+        "message": "expected a folder to write to, found no 'none'",
+        "remedy": "choose a place that is there",
+    }
+
+
+def test_a_place_that_cannot_be_written_is_told(ngspice: str, ohmweave: CommandLine, desk: Path) -> None:
+    (desk / "x.json").mkdir()
+    done = ohmweave("characterize", "two_stage_45", "-o", "x.json", "--json")
+    assert done.code == 2
+    assert json.loads(done.out)["error"] == {
+        "kind": "UserError",
+        "where": "x.json",
+        "message": "cannot be written (Is a directory)",
         "remedy": "choose a place that can",
     }
