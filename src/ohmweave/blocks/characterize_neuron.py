@@ -340,9 +340,9 @@ def _packet(engine: NgspiceSimulator, neuron: ClockedLif45, clock: Clocking, fou
 def step_error(neuron: ClockedLif45, clock: Clocking, found: LifFigures, simulator: NgspiceSimulator) -> float:
     """The furthest that the mathematics miss the circuit by from one comparison to the next, as a share of V_theta.
 
-    Forty steps with currents that the figures were not found from: a common one up to twice the design current, evenly
-    spread (multiples of the golden section), and differences of up to a threshold either way. Every step begins from
-    the circuit's own membrane and spike; counted are those with membranes within 1.8 thresholds at both ends.
+    Forty steps with currents that the figures were not found from: a common one up to twice the design current and
+    differences from -0.8 to 1.2 thresholds, evenly spread (multiples of irrational numbers). Every step begins from the
+    circuit's own membrane and spike; counted are those with membranes within 1.8 thresholds at both ends.
 
     Args:
         neuron: its membrane and design current.
