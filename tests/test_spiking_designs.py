@@ -8,16 +8,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file
 
 from ohmweave import archive, runs
 from ohmweave.choices import SpikingChoice
 from ohmweave.compile import compile as weave
 from ohmweave.design import Design
 from ohmweave.errors import DataError, DesignError
-from ohmweave.frontend import load_data, write_nir
-from ohmweave.graph import Graph, Input, Linear, Node
-from ohmweave.ops import LeakyIntegrateFire
+from ohmweave.frontend import load_data, read_nir, write_nir
+from ohmweave.graph import Graph
 from ohmweave.spiking import SpikingChip
 from ohmweave.temporal import decide, run, trace
 
@@ -28,14 +26,7 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 @pytest.fixture(scope="module")
 def digits() -> Graph:
     """The trained 64-32-10 network of the examples."""
-    w = load_file(EXAMPLES / "spiking_digits.safetensors")
-    nodes = [Node("x", Input((64,)))]
-    for linear, lif in (("hidden", "lif1"), ("output", "lif2")):
-        outputs = len(w[f"{linear}.weight"])
-        nodes.append(Node(linear, Linear(w[f"{linear}.weight"], np.zeros(outputs)), (nodes[-1].name,)))
-        beta, threshold = (np.full(outputs, w[f"{lif}.{name}"]) for name in ("beta", "threshold"))
-        nodes.append(Node(lif, LeakyIntegrateFire(beta, threshold, "zero", delay=True), (linear,)))
-    return Graph(tuple(nodes), ("lif2",))
+    return read_nir(EXAMPLES / "spiking_digits.nir").graph
 
 
 def spiking(graph: Graph, design: Design | Path | str) -> SpikingChip:

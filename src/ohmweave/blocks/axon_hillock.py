@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 
-from ohmweave.blocks.technology import N_CHANNEL, V_DD, V_SS, nmos, pmos
+from ohmweave.blocks.technology import N_CHANNEL, THERMAL_VOLTAGE, V_DD, V_SS, nmos, pmos
 from ohmweave.circuit import Capacitor, Cell, CurrentSource, Instance, VoltageSource
 from ohmweave.errors import DesignError
 from ohmweave.units import Array, Unit, require
@@ -15,7 +15,6 @@ from ohmweave.units import Array, Unit, require
 __all__ = ["AxonHillock"]
 
 _SWING = V_DD - V_SS
-_THERMAL_VOLTAGE = 1.380649e-23 * 300.15 / 1.602176634e-19
 
 # Channels, m: widths, and lengths of the slow and the fast inverter, of current sources, of the reset's switch.
 _WIDTH, _SLOW, _FAST, _SOURCE, _SWITCH = 0.12e-6, 0.5e-6, 0.1e-6, 1e-6, 0.15e-6
@@ -197,7 +196,7 @@ class AxonHillock:
 
     def leaving(self, volts: Array) -> Array:
         """I_L, what leaves a membrane of any ``volts`` (V, any shape) but through the reset, A."""
-        x = (volts - V_SS) / _THERMAL_VOLTAGE
+        x = (volts - V_SS) / THERMAL_VOLTAGE
         return np.asarray((self.i_leak * np.interp(x, _LEAK_X, _LEAK_SHARE) + _OFF) * -np.expm1(-x))
 
     def width(self, amps: float) -> float:
@@ -264,15 +263,15 @@ class AxonHillock:
             )
         if volts == V_SS:
             return V_SS
-        begin = math.log(math.expm1((volts - V_SS) / _THERMAL_VOLTAGE))
+        begin = math.log(math.expm1((volts - V_SS) / THERMAL_VOLTAGE))
         y = np.linspace(min(begin, _LEAK_Y[0]), _LEAK_Y[1], _POINTS)
         leaking = self.i_leak * np.interp(np.logaddexp(0.0, y), _LEAK_X, _LEAK_SHARE) + _OFF
-        slow = self.farads * _THERMAL_VOLTAGE / leaking
+        slow = self.farads * THERMAL_VOLTAGE / leaking
         times = np.concatenate([[0.0], np.cumsum(0.5 * (slow[1:] + slow[:-1]) * np.diff(y))])
         left = float(np.interp(begin, y, times)) - seconds
         # Below the grid the leak has the share that it has at V_SS.
         end = float(np.interp(left, times, y)) if left >= 0.0 else float(y[0] + left / slow[0])
-        return min(volts, V_SS + _THERMAL_VOLTAGE * float(np.logaddexp(0.0, end)))
+        return min(volts, V_SS + THERMAL_VOLTAGE * float(np.logaddexp(0.0, end)))
 
     def cell(self, name: str) -> Cell:
         """The circuit, ports m (the membrane, which takes the current) and spike, LOW to HIGH."""

@@ -354,8 +354,9 @@ def _figures(neuron: ClockedLif, membrane: Membrane, clock: Clocking) -> tuple[f
     more_p, more_n, deviation = membrane.mismatch
     beta = membrane.beta
     injected = membrane.gain / neuron.c_m * neuron.kept(beta, deviation, clock, "pulse", clock.pulse)
-    packet = 0.0
-    if membrane.reset == "subtract":
+    # A silence empties membranes: no reset is left to do.
+    reset, packet = "none" if neuron.refractory else membrane.reset, 0.0
+    if reset == "subtract":
         when = membrane.reset_clock
         width = _width(clock, when)
         amps = neuron.packet(membrane, clock)
@@ -370,8 +371,8 @@ def _figures(neuron: ClockedLif, membrane: Membrane, clock: Clocking) -> tuple[f
         injected * (1.0 + more_n),
         neuron.v_threshold + membrane.offset,
         packet,
-        float(membrane.reset == "zero"),
-        float(membrane.reset == "hold"),
+        float(reset == "zero"),
+        float(reset == "hold"),
         limit,
     )
 

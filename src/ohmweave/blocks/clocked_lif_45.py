@@ -281,16 +281,12 @@ class Lif45Soma:
     def step(self, state: SomaState, charges: tuple[Array, Array]) -> SomaState:
         """One step, as :class:`ohmweave.blocks.spiking.Soma`."""
         v, spikes = state.membranes, state.spikes
-        if self.neuron.refractory:
-            v = self.decay * v + self.moved
-            v = self.pulsed(v + self.drifted(v) / self.neuron.c_m, charges)
-            return state.silenced(v, self.level, self.neuron.refractory)
         v = v + (1.0 - self.late) * self._taken(v, spikes)
         v = self.decay * v + self.moved
         v = v + self.late * self._taken(v, spikes)
         v = self.pulsed(v + self.drifted(v) / self.neuron.c_m, charges)
         v = v + self.deaf * spikes * (self.figures.reset - v)
-        return SomaState(v, (v > self.level).astype(np.float64), state.silent)
+        return state.after(v, self.level, self.neuron.refractory)
 
     def _taken(self, v: Array, spikes: Array) -> Array:
         """What resets change of membranes, V."""
@@ -361,7 +357,9 @@ def _row(neuron: ClockedLif45, membrane: Membrane, clock: Clocking, found: LifFi
     # What currents at rest leave on the membrane when the copies are not equal.
     window = clock.phase("integrate")
     rest = membrane.gain * (more_p - more_n) * REST * neuron.i_column * (window.end - window.begin) * clock.step
-    packet = found.packet * neuron.c_m * neuron.v_threshold / farads if membrane.reset == "subtract" else 0.0
+    # A silence empties membranes: no reset is left to do.
+    reset = "none" if neuron.refractory else membrane.reset
+    packet = found.packet * neuron.c_m * neuron.v_threshold / farads if reset == "subtract" else 0.0
     return (
         decay,
         moved + rest / farads,
@@ -369,8 +367,8 @@ def _row(neuron: ClockedLif45, membrane: Membrane, clock: Clocking, found: LifFi
         membrane.gain * (1.0 + more_n),
         neuron.v_threshold + membrane.offset + found.offset,
         packet,
-        float(membrane.reset == "zero"),
-        float(membrane.reset == "hold"),
+        float(reset == "zero"),
+        float(reset == "hold"),
         float(membrane.reset_clock == "early"),
         membrane.gain,
     )

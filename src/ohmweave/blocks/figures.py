@@ -5,7 +5,6 @@ import hashlib
 import io
 import json
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from ohmweave.blocks.curves import Bends, OpAmpCurves, SupplyCurrents
 from ohmweave.circuit import Cell
 from ohmweave.errors import DesignError
 from ohmweave.netlist import Ngspice, foreign_parts, write
+from ohmweave.whole import whole
 
 __all__ = ["BENCHES", "OpAmpFigures", "circuit_digest"]
 
@@ -60,12 +60,8 @@ class OpAmpFigures:
 
     def save(self, path: Path) -> None:
         """Write them as JSON, whole or not at all; :meth:`load` reads the same figures back."""
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        try:
+        with whole(path) as partial:
             partial.write_text(self.dump(), encoding="utf-8")
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
 
     def dump(self) -> str:
         """They as JSON; of older versions in the words that those had, which digests are of."""

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 
 from ohmweave.errors import DesignError
 from ohmweave.units import Array
+from ohmweave.whole import whole
 
 __all__ = ["Flow", "LifFigures", "between", "place"]
 
@@ -99,12 +99,8 @@ class LifFigures:
 
     def save(self, path: Path) -> None:
         """Write them as JSON, whole or not at all; :meth:`load` reads the same figures back."""
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        try:
+        with whole(path) as partial:
             partial.write_text(json.dumps(dataclasses.asdict(self), indent=None) + "\n", encoding="utf-8")
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
 
     @staticmethod
     def load(path: Path) -> "LifFigures":

@@ -50,14 +50,10 @@ class LifSoma:
 
     def advance(self, state: SomaState, moved: Array) -> SomaState:
         """One step, as :class:`ohmweave.blocks.spiking.LinearSoma`."""
-        if self.refractory:
-            # The silence empties membranes: no reset is left to do.
-            v = np.clip(self.decay * state.membranes + moved, -self.limit, self.limit)
-            return state.silenced(v, self.level, self.refractory)
         before, fired = state.membranes, state.spikes
         left = self.decay * before * (1.0 - self.emptied * fired) - self.packet * fired
         v = np.clip(left + moved, -self.limit, self.limit) * (1.0 - self.deaf * fired)
-        return SomaState(v, (v > self.level).astype(np.float64), state.silent)
+        return state.after(v, self.level, self.refractory)
 
     def scan(self, moved: Array) -> Array:
         """Every step, as :class:`ohmweave.blocks.spiking.ScanningSoma`."""

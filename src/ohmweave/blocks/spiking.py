@@ -98,14 +98,16 @@ class SomaState:
         """Empty membranes that have not spiked yet."""
         return SomaState(*np.zeros((3, samples, neurons)))
 
-    def silenced(self, volts: Array, level: Array, refractory: int) -> "SomaState":
-        """One step later, neurons with a refractory period; while it lasts membranes are held at 0 V.
+    def after(self, volts: Array, level: Array, refractory: int) -> "SomaState":
+        """One step later; while a refractory period lasts, membranes are held at 0 V.
 
         Args:
             volts: what membranes would come to at the comparison, V, [samples, neurons].
             level: thresholds, V, [neurons].
             refractory: steps after a spike in which a neuron does not listen.
         """
+        if not refractory:
+            return SomaState(volts, (volts > level).astype(np.float64), self.silent)
         v = volts * (self.silent == 0.0)
         fires = v > level
         silent = np.where(fires, float(refractory), np.maximum(self.silent - 1.0, 0.0))

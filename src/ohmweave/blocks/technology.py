@@ -19,11 +19,24 @@ from types import MappingProxyType
 
 from ohmweave.circuit import Mosfet, MosfetModel
 
-__all__ = ["NMOS", "N_CHANNEL", "PMOS", "P_CHANNEL", "V_DD", "V_SS", "Channel", "bias_resistor", "nmos", "pmos"]
+__all__ = [
+    "NMOS",
+    "N_CHANNEL",
+    "PMOS",
+    "P_CHANNEL",
+    "THERMAL_VOLTAGE",
+    "V_DD",
+    "V_SS",
+    "Channel",
+    "bias_resistor",
+    "nmos",
+    "pmos",
+]
 
 # Signals lie around ground.
 V_DD, V_SS = 0.55, -0.55
-_THERMAL_VOLTAGE = 1.380649e-23 * 300.15 / 1.602176634e-19
+# At 27 C, V.
+THERMAL_VOLTAGE = 1.380649e-23 * 300.15 / 1.602176634e-19
 
 _CHOICES = {"binunit": 1, "mobmod": 0, "capmod": 2, "igcmod": 0, "igbmod": 0, "rdsmod": 0, "diomod": 1}
 _NOTHING = dict.fromkeys(
@@ -79,11 +92,11 @@ class Channel:
 
     def transconductance(self, amps: float, inversion: float) -> float:
         """g_m, S."""
-        return amps / (self.slope_factor * _THERMAL_VOLTAGE) * 2.0 / (1.0 + math.sqrt(1.0 + 4.0 * inversion))
+        return amps / (self.slope_factor * THERMAL_VOLTAGE) * 2.0 / (1.0 + math.sqrt(1.0 + 4.0 * inversion))
 
     def gate_voltage(self, inversion: float) -> float:
         """V_GS, V, its magnitude for a p channel."""
-        room = 2.0 * self.slope_factor * _THERMAL_VOLTAGE * math.log(math.expm1(math.sqrt(inversion)))
+        room = 2.0 * self.slope_factor * THERMAL_VOLTAGE * math.log(math.expm1(math.sqrt(inversion)))
         return self.threshold + room
 
 

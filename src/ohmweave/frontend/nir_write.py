@@ -1,6 +1,5 @@
 """Graphs to NIR files, with what NIR does not say (time step, reset) in the metadata."""
 
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from ohmweave.ops import (
     SynapticIntegrateFire,
 )
 from ohmweave.units import Array
+from ohmweave.whole import whole
 
 __all__ = ["write_nir"]
 
@@ -70,12 +70,8 @@ def write_nir(graph: Graph, path: Path, dt: float = 1e-4) -> Path:
 
 
 def _write(nir: Any, graph: Any, path: Path) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    with whole(path) as partial:
         nir.write(partial, graph)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _terms(graph: Graph, name: str) -> list[str]:

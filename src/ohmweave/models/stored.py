@@ -5,7 +5,6 @@ Arrays g (S), state and amps (A), [conductances, voltages], with the voltages' e
 
 import hashlib
 import json
-import os
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from ohmweave.circuit import Library
 from ohmweave.devices.file import ModelChoice
 from ohmweave.devices.surface import Surface
 from ohmweave.errors import DesignError
+from ohmweave.whole import whole
 
 __all__ = ["Stored", "origin", "read_characterisation", "stored_path", "write_characterisation"]
 
@@ -63,20 +63,15 @@ def write_characterisation(path: Path, choice: ModelChoice, library: Library, su
         OSError: a place that cannot be written.
     """
     note = {"origin": origin(choice, library), "error": error, "v_max": surface.v_max}
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("wb") as stream:
-            np.savez(
-                stream,
-                allow_pickle=False,
-                note=np.array(json.dumps(note)),
-                g=surface.g,
-                state=surface.state,
-                amps=surface.amps,
-            )
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole(path) as partial, partial.open("wb") as stream:
+        np.savez(
+            stream,
+            allow_pickle=False,
+            note=np.array(json.dumps(note)),
+            g=surface.g,
+            state=surface.state,
+            amps=surface.amps,
+        )
 
 
 def read_characterisation(path: Path, choice: ModelChoice, library: Library, remedy: str) -> Stored:

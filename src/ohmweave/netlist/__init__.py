@@ -1,6 +1,5 @@
 """Netlists: the circuit in a simulator's words, and the gate for SPICE files of others."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from ohmweave.netlist.vacask import Vacask
 from ohmweave.netlist.verilog import with_instance_parameter
 from ohmweave.netlist.xyce import Xyce
 from ohmweave.registry import merge, nearest
+from ohmweave.whole import whole
 
 __all__ = [
     "DIALECTS",
@@ -80,12 +80,8 @@ def write_file(cell: Cell, words: Dialect, path: Path, names: Mapping[str, str])
         NetlistError: a device's model file with names of the chip's own.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
+    with whole(path) as partial:
         with partial.open("w", encoding="ascii", newline="\n") as stream:
             write(cell, words, stream, names=names)
         bring(cell, path.parent)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
     return path
